@@ -1,0 +1,64 @@
+"""Names to things, lazily: a file `proxies/snip.py` is the proxy `snip`, imported on first use.
+
+Outsiders add theirs through entry points of the group `untrained.<package>`, e.g. in their pyproject:
+`[project.entry-points."untrained.proxies"]` / `my_proxy = "my_package.my_module:my_proxy"`.
+"""
+
+import importlib
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from untrained.errors import UnknownNameError, UntrainedError
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """A read-only mapping from name to thing; lists without importing, imports on access."""
+
+    def __init__(self, kind: str, package: str, attribute: str, *, helpers: frozenset[str] = frozenset()) -> None:
+        """`attribute` is read from the module; "{name}" in it stands for the name. `helpers` are files that are no entries."""
+        self.kind = kind
+        self._package = package
+        self._attribute = attribute
+        self._helpers = helpers
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._sources()))
+
+    def __len__(self) -> int:
+        return len(self._sources())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._sources()
+
+    def __getitem__(self, name: str) -> T:
+        source = self._sources().get(name)
+        if source is None:
+            raise UnknownNameError.among(self.kind, name, self, f"`untrained {self._package.split('.')[-1]}` lists them.")
+        if isinstance(source, EntryPoint):
+            thing: T = source.load()
+            return thing
+        module = importlib.import_module(f"{self._package}.{name}")
+        found: T = getattr(module, self._attribute.format(name=name))
+        return found
+
+    def _sources(self) -> dict[str, Path | EntryPoint]:
+        spec = find_spec(self._package)
+        folders = spec.submodule_search_locations if spec else None
+        sources: dict[str, Path | EntryPoint] = {
+            path.stem: path
+            for folder in folders or ()
+            for path in Path(folder).glob("*.py")
+            if path.stem != "__init__" and path.stem not in self._helpers
+        }
+        for entry in entry_points(group=self._package):
+            if entry.name in sources:
+                raise UntrainedError(
+                    f"two {self._package} are named {entry.name!r}: {sources[entry.name]} and {entry.value}. Rename or uninstall one."
+                )
+            sources[entry.name] = entry
+        return sources

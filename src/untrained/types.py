@@ -1,0 +1,84 @@
+"""Frozen values shared by every layer. No logic lives here."""
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Arch:
+    """A point of a space: plain, hashable, JSON-able. `code` means something only to that space."""
+
+    space: str
+    code: tuple[int, ...] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a network is built for.
+
+    `input_shape` is (channels, height, width). `width` (channels after the stem) and `depth` (cells per stage)
+    are None for the benchmark's own values.
+    """
+
+    input_shape: tuple[int, int, int] = (3, 32, 32)
+    n_classes: int = 10
+    width: int | None = None
+    depth: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Input images, shape (n, channels, height, width), float32, with a digest of shape and content."""
+
+    name: str
+    x: "NDArray[np.float32]" = field(repr=False)
+    digest: str
+
+
+class Status(enum.StrEnum):
+    """How a score ended. Only OK has a value."""
+
+    OK = "ok"
+    UNDEFINED = "undefined"  # the formula has no value for this architecture
+    NONFINITE = "nonfinite"  # infinity or NaN where the formula should have a value
+    UNSUPPORTED = "unsupported"  # the proxy cannot read this kind of network
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMEOUT = "timeout"
+    FAILED = "failed"  # an error; `detail` names it
+
+
+class Scope(enum.StrEnum):
+    """What two architectures must share to share a score."""
+
+    CODE = "code"  # the written architecture, dead parts included
+    KEY = "key"  # the same trainable network
+    WIDTH1_KEY = "width1_key"  # the same function under constant weights
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a proxy returns for one network: a value, or a status and the reason in one line."""
+
+    value: float | None
+    status: Status = Status.OK
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One proxy value for one architecture. `value` is None unless `status` is OK.
+
+    `seconds` is the wall time of the proxy alone, without building the network.
+    """
+
+    arch: Arch
+    proxy: str
+    value: float | None
+    status: Status
+    seconds: float
+    detail: str = ""
