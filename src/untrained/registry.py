@@ -20,7 +20,10 @@ class Registry(Generic[T]):
     """A read-only mapping from name to thing; lists without importing, imports on access."""
 
     def __init__(self, kind: str, package: str, attribute: str, *, helpers: frozenset[str] = frozenset()) -> None:
-        """`attribute` is read from the module; "{name}" in it stands for the name. `helpers` are files that are no entries."""
+        """Files of `package` are entries unless named in `helpers`; `attribute` of the module is the thing.
+
+        "{name}" in `attribute` stands for the entry's name.
+        """
         self.kind = kind
         self._package = package
         self._attribute = attribute
@@ -38,7 +41,8 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         source = self._sources().get(name)
         if source is None:
-            raise UnknownNameError.among(self.kind, name, self, f"`untrained {self._package.split('.')[-1]}` lists them.")
+            command = self._package.rpartition(".")[2]
+            raise UnknownNameError.among(self.kind, name, self, f"`untrained {command}` lists them.")
         if isinstance(source, EntryPoint):
             thing: T = source.load()
             return thing
@@ -58,7 +62,8 @@ class Registry(Generic[T]):
         for entry in entry_points(group=self._package):
             if entry.name in sources:
                 raise UntrainedError(
-                    f"two {self._package} are named {entry.name!r}: {sources[entry.name]} and {entry.value}. Rename or uninstall one."
+                    f"two {self._package} are named {entry.name!r}: {sources[entry.name]} and {entry.value}. "
+                    "Rename or uninstall one."
                 )
             sources[entry.name] = entry
         return sources
