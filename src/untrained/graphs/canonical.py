@@ -1,0 +1,251 @@
+"""When are two graphs the same network? Two keys, never mixed up.
+
+`key`: equal trainable network. Skips are the identity, sums flatten and commute with multiplicity kept, zeros and
+dead branches vanish, parameter-free operations on equal inputs merge; separate trainable layers stay separate, so
+that equality is isomorphism of labelled directed acyclic graphs.
+
+`width1_key`: equal function under constant weights. There, two convolutions of one input are one function, so every
+operation on equal inputs merges and equality is equality of expressions.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from untrained.graphs.graph import (
+    TRAINABLE,
+    Concat,
+    Graph,
+    Identity,
+    Node,
+    Operation,
+    Shape,
+    Sum,
+    Zero,
+)
+
+
+@lru_cache(maxsize=4096)
+def simplify(graph: Graph) -> Graph:
+    """The live part of a graph: what is computed, once, and reaches an output.
+
+    Skips are resolved, zeros are carried through (a convolution or norm of zeros counts as zeros: all that is lost is
+    a trainable constant), equal parameter-free operations are merged, and sums that only sums read are folded into
+    their readers. An output that is always zero is a Zero node. Idempotent.
+    """
+    graph = _merge(graph)
+    while inner := _sums_read_by_sums_only(graph):
+        graph = _merge(_fold(graph, inner))
+    return graph
+
+
+@lru_cache(maxsize=4096)
+def key(graph: Graph) -> str:
+    """Identity of the trainable network: equal if and only if the flattened graphs are isomorphic.
+
+    32 hexadecimal digits; independent of the order in which nodes or summands were written.
+    """
+    return _hexdigest(repr(certificate(_flatten(simplify(graph)))))
+
+
+def width1_key(graph: Graph) -> str:
+    """Identity of the function computed when all weights are one constant. 32 hexadecimal digits."""
+    graph = _flatten(simplify(graph))
+    names = expression_digests(graph)
+    return _hexdigest(repr([names[i] for i in graph.outputs]))
+
+
+def expression_digests(graph: Graph) -> list[str]:
+    """For every node a digest of the whole expression it stands for, summands sorted."""
+    digests: list[str] = []
+    for node in graph.nodes:
+        inputs: Iterable[str] = [digests[i] for i in node.inputs]
+        if isinstance(node.operation, Sum):
+            inputs = sorted(inputs)
+        digests.append(_hexdigest(f"{_label(node.operation, node.shape)}({','.join(inputs)})"))
+    return digests
+
+
+def _hexdigest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _label(operation: Operation, shape: Shape) -> str:
+    return f"{operation}{shape}"
+
+
+def _merge(graph: Graph) -> Graph:
+    """Resolve skips, carry zeros through, merge equal parameter-free operations, drop what reaches no output."""
+    nodes: list[Node] = []
+    place: list[int] = []  # of each old node: its new position, or _NOTHING
+    known: dict[tuple[Operation, tuple[int, ...], Shape], int] = {}
+
+    def put(operation: Operation, inputs: tuple[int, ...], shape: Shape) -> int:
+        if isinstance(operation, TRAINABLE):
+            nodes.append(Node(operation, inputs, shape))
+            return len(nodes) - 1
+        position = known.setdefault((operation, inputs, shape), len(nodes))
+        if position == len(nodes):
+            nodes.append(Node(operation, inputs, shape))
+        return position
+
+    def zeros(old: int) -> int:
+        return put(_ZERO, (0,), graph.nodes[old].shape)
+
+    for operation, old_inputs, shape in graph.nodes:
+        inputs = [place[i] for i in old_inputs]
+        live = [i for i in inputs if i != _NOTHING]
+        if isinstance(operation, Zero) or (old_inputs and not live):
+            place.append(_NOTHING)
+        elif isinstance(operation, Identity):
+            place.append(live[0])
+        elif isinstance(operation, Sum):
+            place.append(live[0] if len(live) == 1 else put(operation, tuple(sorted(live)), shape))
+        elif isinstance(operation, Concat):
+            filled = [zeros(old) if new == _NOTHING else new for old, new in zip(old_inputs, inputs, strict=True)]
+            place.append(filled[0] if len(filled) == 1 else put(operation, tuple(filled), shape))
+        else:
+            place.append(put(operation, tuple(live), shape))
+    outputs = tuple([zeros(o) if place[o] == _NOTHING else place[o] for o in graph.outputs])
+    return _prune(Graph(tuple(nodes), outputs))
+
+
+_NOTHING = -1
+_ZERO = Zero()
+
+
+def _prune(graph: Graph) -> Graph:
+    """Drop nodes that reach no output; the input stays, as node 0."""
+    live = [False] * len(graph.nodes)
+    live[0] = True
+    for output in graph.outputs:
+        live[output] = True
+    for position in range(len(graph.nodes) - 1, 0, -1):
+        if live[position]:
+            for source in graph.nodes[position].inputs:
+                live[source] = True
+    if all(live):
+        return graph
+    place: list[int] = []
+    nodes: list[Node] = []
+    for alive, (operation, inputs, shape) in zip(live, graph.nodes, strict=True):
+        place.append(len(nodes))
+        if alive:
+            nodes.append(Node(operation, tuple([place[i] for i in inputs]), shape))
+    return Graph(tuple(nodes), tuple([place[o] for o in graph.outputs]))
+
+
+def _sums_read_by_sums_only(graph: Graph) -> frozenset[int]:
+    sums = {i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Sum)}
+    read_otherwise = set(graph.outputs)
+    for position, node in enumerate(graph.nodes):
+        if position not in sums:
+            read_otherwise.update(node.inputs)
+    return frozenset(sums - read_otherwise)
+
+
+def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
+    """Replace every sum in `inner`, where another sum reads it, by its summands."""
+    summands: dict[int, tuple[int, ...]] = {}
+    nodes = list(graph.nodes)
+    for position, node in enumerate(nodes):
+        if not isinstance(node.operation, Sum):
+            continue
+        inputs = node.inputs
+        if not inner.isdisjoint(inputs):
+            inputs = tuple([leaf for i in inputs for leaf in (summands[i] if i in inner else (i,))])
+            nodes[position] = Node(node.operation, inputs, node.shape)
+        summands[position] = inputs
+    return Graph(tuple(nodes), graph.outputs)
+
+
+def _flatten(graph: Graph) -> Graph:
+    """Write every sum in terms of what is not a sum, so that no association of summands can be told from another."""
+    while True:
+        sums = frozenset(i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Sum))
+        if all(sums.isdisjoint(graph.nodes[i].inputs) for i in sums):
+            return graph
+        graph = _merge(_fold(graph, sums))
+
+
+# --- canonical labelling -------------------------------------------------------------------------------------------
+
+Certificate = tuple[tuple[tuple[str, tuple[int, ...]], ...], tuple[int, ...]]
+
+
+def certificate(graph: Graph) -> Certificate:
+    """The graph written in a canonical order of its nodes: equal for isomorphic graphs and for no others.
+
+    Colour refinement by the colours of inputs and readers; where nodes stay alike, each is singled out in turn and
+    the least result kept. A candidate whose result equals the first one's is its image under an automorphism, so that
+    its subtree need not be searched: twins cost a refinement each, not a doubling.
+    """
+    readers = graph.consumers()
+    labels = [_label(node.operation, node.shape) for node in graph.nodes]
+    final = {o: i for i, o in enumerate(graph.outputs)}
+    start = _ranks([(label, final.get(i, -1)) for i, label in enumerate(labels)])
+    return _search(graph, readers, labels, _refine(graph, readers, start))
+
+
+def _ranks(signatures: list[Any]) -> list[int]:
+    order = {signature: rank for rank, signature in enumerate(sorted(set(signatures)))}
+    return [order[signature] for signature in signatures]
+
+
+def _refine(graph: Graph, readers: list[list[int]], colours: list[int]) -> list[int]:
+    count = len(set(colours))
+    while count < len(colours):
+        colours = _ranks(
+            [
+                (
+                    colours[i],
+                    tuple(sorted([colours[j] for j in node.inputs])),
+                    tuple(sorted([colours[j] for j in readers[i]])),
+                )
+                for i, node in enumerate(graph.nodes)
+            ]
+        )
+        refined = len(set(colours))
+        if refined == count:
+            break
+        count = refined
+    return colours
+
+
+def _search(graph: Graph, readers: list[list[int]], labels: list[str], colours: list[int]) -> Certificate:
+    tied = _first_tie(colours)
+    if not tied:
+        return _written(graph, labels, colours)
+    branches = [_refine(graph, readers, _singled_out(colours, node)) for node in tied]
+    leaf = _leftmost(graph, readers, labels, branches[0])
+    distinct = [b for b in branches[1:] if _leftmost(graph, readers, labels, b) != leaf]
+    return min(_search(graph, readers, labels, branch) for branch in [branches[0], *distinct])
+
+
+def _leftmost(graph: Graph, readers: list[list[int]], labels: list[str], colours: list[int]) -> Certificate:
+    while tied := _first_tie(colours):
+        colours = _refine(graph, readers, _singled_out(colours, tied[0]))
+    return _written(graph, labels, colours)
+
+
+def _first_tie(colours: list[int]) -> list[int]:
+    members: dict[int, list[int]] = {}
+    for node, colour in enumerate(colours):
+        members.setdefault(colour, []).append(node)
+    return min(((c, m) for c, m in members.items() if len(m) > 1), default=(0, []))[1]
+
+
+def _singled_out(colours: list[int], node: int) -> list[int]:
+    return [2 * colour + (i != node and colour == colours[node]) for i, colour in enumerate(colours)]
+
+
+def _written(graph: Graph, labels: list[str], colours: list[int]) -> Certificate:
+    order = sorted(range(len(colours)), key=colours.__getitem__)
+    place = {node: rank for rank, node in enumerate(order)}
+    rows = []
+    for i in order:
+        inputs = [place[j] for j in graph.nodes[i].inputs]
+        rows.append((labels[i], tuple(sorted(inputs) if isinstance(graph.nodes[i].operation, Sum) else inputs)))
+    return tuple(rows), tuple([place[o] for o in graph.outputs])

@@ -1,0 +1,316 @@
+"""The one description of a network: a short, immutable list of typed operations with their shapes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from untrained.errors import GraphError
+
+Shape = tuple[int, ...]  # (channels, height, width) of a feature map, (features,) of a vector; the batch is implied
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """The images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The input, unchanged: a skip connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zero:
+    """Zeros in the shape of the input: the absence of a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """Two-dimensional convolution; pairs are (vertical, horizontal)."""
+
+    out_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+    groups: int
+    bias: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BatchNorm:
+    """Batch normalisation over images and positions, with trainable scale and shift, eps 1e-5."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReLU:
+    """max(x, 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """Element-wise sum of all inputs; an input may occur several times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Concatenation along channels."""
+
+
+@dataclass(frozen=True, slots=True)
+class AvgPool:
+    """Mean over a window; `count_padding` says whether padded zeros count as elements."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    count_padding: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPool:
+    """Maximum over a window; padding never wins."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAvgPool:
+    """Mean over all positions: a feature map becomes a vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """Dense layer on a vector."""
+
+    out_features: int
+    bias: bool
+
+
+Operation = (
+    Input | Identity | Zero | Conv | BatchNorm | ReLU | Sum | Concat | AvgPool | MaxPool | GlobalAvgPool | Linear
+)
+
+TRAINABLE = (Conv, BatchNorm, Linear)
+
+
+class Node(NamedTuple):
+    """One operation, the positions of its inputs (earlier in the graph), and the shape of its output."""
+
+    operation: Operation
+    inputs: tuple[int, ...]
+    shape: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A network: nodes in topological order, node 0 the input. `outputs` are what the forward pass returns.
+
+    The first output is the one that constant-weight proxies read, as in the published programs.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+
+    def consumers(self) -> list[list[int]]:
+        """For every node, the nodes that read it, once per reading."""
+        readers: list[list[int]] = [[] for _ in self.nodes]
+        for position, node in enumerate(self.nodes):
+            for source in node.inputs:
+                readers[source].append(position)
+        return readers
+
+
+class GraphBuilder:
+    """Builds a Graph node by node; every method takes node positions and returns a new one.
+
+    >>> b = GraphBuilder((3, 32, 32))
+    >>> x = b.batch_norm(b.conv(b.input, 16, kernel=3))
+    >>> graph = b.build([b.global_avg_pool(b.relu(x))])
+    >>> graph.nodes[-1].shape
+    (16,)
+    """
+
+    __slots__ = ("_nodes", "input")
+
+    def __init__(self, input_shape: Shape) -> None:
+        """`input_shape` is (channels, height, width)."""
+        self._nodes = [Node(_INPUT, (), input_shape)]
+        self.input = 0
+
+    def shape(self, x: int) -> Shape:
+        """Shape of node `x`."""
+        return self._nodes[x].shape
+
+    def add(self, operation: Operation, inputs: Sequence[int]) -> int:
+        """Append any operation.
+
+        Raises:
+            GraphError: the operation cannot take inputs of these shapes.
+        """
+        nodes = self._nodes
+        try:
+            shape = infer_shape(operation, tuple([nodes[i].shape for i in inputs]))
+        except GraphError as error:
+            raise GraphError(f"node {len(nodes)} ({operation}, inputs {tuple(inputs)}): {error}") from None
+        nodes.append(Node(operation, tuple(inputs), shape))
+        return len(nodes) - 1
+
+    def identity(self, x: int) -> int:
+        """A skip connection."""
+        return self.add(_IDENTITY, (x,))
+
+    def zero(self, x: int) -> int:
+        """Zeros in the shape of `x`."""
+        return self.add(_ZERO, (x,))
+
+    def conv(
+        self,
+        x: int,
+        out_channels: int,
+        *,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        padding: int | tuple[int, int] | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> int:
+        """A convolution; without `padding`, that which keeps height and width at stride 1."""
+        return self.add(_conv(out_channels, kernel, stride, padding, dilation, groups, bias), (x,))
+
+    def batch_norm(self, x: int) -> int:
+        """Batch normalisation."""
+        return self.add(_BATCH_NORM, (x,))
+
+    def relu(self, x: int) -> int:
+        """max(x, 0)."""
+        return self.add(_RELU, (x,))
+
+    def sum(self, inputs: Sequence[int]) -> int:
+        """Element-wise sum."""
+        return self.add(_SUM, inputs)
+
+    def concat(self, inputs: Sequence[int]) -> int:
+        """Concatenation along channels."""
+        return self.add(_CONCAT, inputs)
+
+    def avg_pool(self, x: int, *, kernel: int, stride: int = 1, padding: int = 0, count_padding: bool = False) -> int:
+        """Mean over a square window."""
+        return self.add(_avg_pool(kernel, stride, padding, count_padding), (x,))
+
+    def max_pool(self, x: int, *, kernel: int, stride: int = 1, padding: int = 0) -> int:
+        """Maximum over a square window."""
+        return self.add(_max_pool(kernel, stride, padding), (x,))
+
+    def global_avg_pool(self, x: int) -> int:
+        """Mean over all positions."""
+        return self.add(_GLOBAL_AVG_POOL, (x,))
+
+    def linear(self, x: int, out_features: int, *, bias: bool = True) -> int:
+        """A dense layer."""
+        return self.add(_linear(out_features, bias), (x,))
+
+    def build(self, outputs: Iterable[int]) -> Graph:
+        """The finished graph."""
+        return Graph(tuple(self._nodes), tuple(outputs))
+
+
+@cache
+def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
+    """Output shape of `operation` on inputs of these shapes.
+
+    Raises:
+        GraphError: wrong number or kind of inputs, or a window larger than the padded input.
+    """
+    match operation:
+        case Sum() | Concat():
+            if not inputs:
+                raise GraphError("needs at least one input")
+        case Input():
+            raise GraphError("only node 0 is an input")
+        case _ if len(inputs) != 1:
+            raise GraphError(f"takes one input, got {len(inputs)}")
+    shape = inputs[0]
+    match operation:
+        case Sum():
+            if any(other != shape for other in inputs):
+                raise GraphError(f"a sum needs equal shapes, got {', '.join(map(str, inputs))}")
+            return shape
+        case Concat():
+            if any(len(other) != len(shape) or other[1:] != shape[1:] for other in inputs):
+                raise GraphError(f"a concatenation needs equal heights and widths, got {', '.join(map(str, inputs))}")
+            return (sum(other[0] for other in inputs), *shape[1:])
+        case Conv(out_channels, kernel, stride, padding, dilation, groups):
+            channels, *size = _feature_map(shape)
+            if channels % groups or out_channels % groups:
+                raise GraphError(f"groups {groups} must divide {channels} input and {out_channels} output channels")
+            return (out_channels, *map(_window_count, size, kernel, stride, padding, dilation))
+        case AvgPool(kernel, stride, padding) | MaxPool(kernel, stride, padding):
+            channels, *size = _feature_map(shape)
+            return (channels, *map(_window_count, size, kernel, stride, padding, (1, 1)))
+        case BatchNorm() | GlobalAvgPool():
+            channels = _feature_map(shape)[0]
+            return shape if isinstance(operation, BatchNorm) else (channels,)
+        case Linear(out_features):
+            if len(shape) != 1:
+                raise GraphError(f"a linear layer reads a vector, got shape {shape}")
+            return (out_features,)
+        case _:
+            return shape
+
+
+def _feature_map(shape: Shape) -> Shape:
+    if len(shape) != 3:
+        raise GraphError(f"reads a feature map (channels, height, width), got shape {shape}")
+    return shape
+
+
+def _window_count(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    reach = dilation * (kernel - 1) + 1
+    if reach > size + 2 * padding:
+        raise GraphError(f"window of {reach} is larger than the padded input of {size + 2 * padding}")
+    return (size + 2 * padding - reach) // stride + 1
+
+
+# Operations are values: equal ones are built once and shared, since whole spaces of graphs are built in seconds.
+_INPUT, _IDENTITY, _ZERO = Input(), Identity(), Zero()
+_BATCH_NORM, _RELU, _SUM, _CONCAT, _GLOBAL_AVG_POOL = BatchNorm(), ReLU(), Sum(), Concat(), GlobalAvgPool()
+
+
+@cache
+def _conv(
+    out_channels: int,
+    kernel: int | tuple[int, int],
+    stride: int,
+    padding: int | tuple[int, int] | None,
+    dilation: int,
+    groups: int,
+    bias: bool,
+) -> Conv:
+    size = _pair(kernel)
+    keep = (dilation * (size[0] - 1) // 2, dilation * (size[1] - 1) // 2)
+    pad = keep if padding is None else _pair(padding)
+    return Conv(out_channels, size, _pair(stride), pad, _pair(dilation), groups, bias)
+
+
+@cache
+def _avg_pool(kernel: int, stride: int, padding: int, count_padding: bool) -> AvgPool:
+    return AvgPool(_pair(kernel), _pair(stride), _pair(padding), count_padding)
+
+
+@cache
+def _max_pool(kernel: int, stride: int, padding: int) -> MaxPool:
+    return MaxPool(_pair(kernel), _pair(stride), _pair(padding))
+
+
+@cache
+def _linear(out_features: int, bias: bool) -> Linear:
+    return Linear(out_features, bias)
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)

@@ -1,0 +1,89 @@
+"""What every space can do; a space itself says only what its codes mean."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+
+from untrained.errors import OutOfSpaceError
+from untrained.graphs import canonical
+from untrained.graphs.graph import Graph
+from untrained.types import Arch, Scope, Task
+
+
+class Space(ABC):
+    """A finite, ordered set of architectures. The order is part of the contract; subclasses are final."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    title: ClassVar[str]
+    cite: ClassVar[str]
+    task: ClassVar[Task]  # what the benchmark trained its networks for
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many codes there are."""
+
+    @abstractmethod
+    def __getitem__(self, i: int) -> Arch:
+        """The i-th architecture, 0 <= i < len(self)."""
+
+    @abstractmethod
+    def index(self, arch: Arch) -> int:
+        """The position of an architecture: self[self.index(arch)] == arch."""
+
+    @abstractmethod
+    def graph(self, arch: Arch, task: Task | None = None) -> Graph:
+        """The whole network as written, dead parts included; `task` defaults to the benchmark's own."""
+
+    @abstractmethod
+    def cell(self, arch: Arch) -> Graph:
+        """The smallest graph that decides which architectures are equal: the repeated cell, where there is one."""
+
+    @abstractmethod
+    def mutate(self, arch: Arch, rng: np.random.Generator) -> Arch:
+        """A different architecture, one elementary change away."""
+
+    @abstractmethod
+    def format(self, arch: Arch) -> str:
+        """The text by which the literature names this architecture."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Arch:
+        """The architecture of a text.
+
+        Raises:
+            OutOfSpaceError: the text names no architecture of this space; the message says where it goes wrong.
+        """
+
+    def __iter__(self) -> Iterator[Arch]:
+        return (self[i] for i in range(len(self)))
+
+    def sample(self, rng: np.random.Generator, n: int) -> list[Arch]:
+        """`n` different architectures, uniformly.
+
+        Raises:
+            OutOfSpaceError: the space has fewer than `n`.
+        """
+        if not 0 <= n <= len(self):
+            raise OutOfSpaceError(f"cannot draw {n} different architectures: {self.name} has {len(self):,}.")
+        return [self[int(i)] for i in rng.choice(len(self), size=n, replace=False)]
+
+    def canonical(self, arch: Arch, scope: Scope = Scope.KEY) -> str:
+        """What `arch` shares with every architecture that is the same in `scope`."""
+        match scope:
+            case Scope.CODE:
+                return self.format(arch)
+            case Scope.KEY:
+                return canonical.key(self.cell(arch))
+            case Scope.WIDTH1_KEY:
+                return canonical.width1_key(self.cell(arch))
+
+    def unique(self, archs: Iterable[Arch] | None = None, scope: Scope = Scope.KEY) -> dict[str, list[Arch]]:
+        """Architectures grouped by what they share in `scope`, groups in order of first appearance."""
+        groups: dict[str, list[Arch]] = {}
+        for arch in self if archs is None else archs:
+            groups.setdefault(self.canonical(arch, scope), []).append(arch)
+        return groups

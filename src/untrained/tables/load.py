@@ -1,0 +1,46 @@
+"""From what the user typed to a `Truth`: a CSV file, or the name of a table's column."""
+
+from pathlib import Path
+
+from untrained.errors import BadInputError, UnknownNameError
+from untrained.tables.base import TABLES, Truth
+from untrained.tables.csv_file import read_csv
+
+
+def load_truth(spec: str, column: str | None = None) -> Truth:
+    """Read trained values from a CSV file or a table.
+
+    Args:
+        spec: the path of an existing file, or of any `.csv` or `.csv.gz`; otherwise `table:dataset:metric`,
+            for instance `nasbench201:cifar10:test_acc`.
+        column: which column of a CSV file; None if it has only one numeric column beside `arch`.
+
+    Raises:
+        BadInputError: `spec` has neither form, `column` is given for a table, or the data is damaged.
+        UnknownNameError: no such table, dataset, metric or CSV column.
+        DataMissingError: no such file, or the table's data is not on this machine.
+        UnsafeDataError: reading the data would mean running code from it.
+    """
+    if spec.lower().endswith((".csv", ".csv.gz")) or _exists(spec):
+        return read_csv(Path(spec), column)
+    name, *rest = spec.split(":")
+    if rest and name not in TABLES:
+        raise UnknownNameError.among("table", name, TABLES, f"Tables: {', '.join(TABLES)}; or give a .csv file.")
+    if len(rest) != 2:
+        known = TABLES if name not in TABLES else [name]
+        columns = [f"{table}:{c.dataset}:{c.metric}" for table in known for c in TABLES[table].columns()]
+        raise BadInputError(
+            f"{spec!r} is neither a .csv or .csv.gz file nor TABLE:DATASET:METRIC. Tables have: {', '.join(columns)}."
+        )
+    if column is not None:
+        raise BadInputError(
+            f"{spec!r} names its metric itself; a column ({column!r}) can be chosen for CSV files only."
+        )
+    return TABLES[name].read(rest[0], rest[1])
+
+
+def _exists(spec: str) -> bool:
+    try:
+        return bool(spec) and Path(spec).exists()
+    except OSError:  # a name longer than the system allows
+        return False
