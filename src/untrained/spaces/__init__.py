@@ -1,0 +1,8 @@
+"""What can be built. `SPACES["nasbench201"]` is the space of `spaces/nasbench201.py`."""
+
+from untrained.registry import Registry
+from untrained.spaces.base import Space
+
+SPACES: Registry[Space] = Registry("space", "untrained.spaces", "SPACE", helpers=frozenset({"base"}))
+
+__all__ = ["SPACES", "Space"]

@@ -1,0 +1,143 @@
+"""Input batches: named ones, the same on every machine, and the user's own files; each with a digest.
+
+Random batches come from numpy's legacy generator with seed 0, whose streams are frozen for ever; the first images of a
+larger batch are the images of a smaller one.
+"""
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from untrained.errors import BadInputError, DataMissingError, UnknownNameError
+from untrained.types import Batch
+
+DEFAULT_SIZE = 256
+
+Shape = tuple[int, int, int]
+
+
+def grey_ramp(size: int, shape: Shape) -> NDArray[np.float32]:
+    """Image i is filled with i / size: from black almost to white. No data, no randomness."""
+    levels = (np.arange(size) / size).astype(np.float32)
+    return np.broadcast_to(levels[:, None, None, None], (size, *shape)).copy()
+
+
+def normal(size: int, shape: Shape) -> NDArray[np.float32]:
+    """Independent N(0, 1) pixels."""
+    return _frozen().normal(0, 1, (size, *shape)).astype(np.float32)
+
+
+def uniform_01(size: int, shape: Shape) -> NDArray[np.float32]:
+    """Independent U(0, 1) pixels."""
+    return _frozen().uniform(0, 1, (size, *shape)).astype(np.float32)
+
+
+def uniform_pm1(size: int, shape: Shape) -> NDArray[np.float32]:
+    """Independent U(-1, 1) pixels."""
+    return _frozen().uniform(-1, 1, (size, *shape)).astype(np.float32)
+
+
+def ones(size: int, shape: Shape) -> NDArray[np.float32]:
+    """Every pixel is 1: all images alike, so that scores comparing images are undefined."""
+    return np.ones((size, *shape), np.float32)
+
+
+NAMED: dict[str, Callable[[int, Shape], NDArray[np.float32]]] = {
+    made.__name__: made for made in (grey_ramp, normal, uniform_01, uniform_pm1, ones)
+}
+
+
+def make_batch(x: NDArray[Any], name: str) -> Batch:
+    """A batch from an array of images.
+
+    Args:
+        x: shape (n, channels, height, width), any real dtype; converted to float32 and frozen.
+        name: shown to people; it is the digest that identifies the batch.
+
+    Raises:
+        BadInputError: not four-dimensional, not numbers, fewer than two images, or values that are not finite.
+
+    >>> make_batch(np.zeros((2, 3, 4, 4)), "black").digest
+    '7e5d5a8ba81d2de1a9a31a0d0dbc4de3'
+    """
+    if x.ndim != 4:
+        raise BadInputError(f"batch {name}: expected shape (n, channels, height, width), got {x.shape}.")
+    if x.dtype.kind not in "biuf":
+        raise BadInputError(f"batch {name}: expected numbers, got dtype {x.dtype}.")
+    if len(x) < 2:
+        raise BadInputError(
+            f"batch {name} has {len(x)} image(s): at least 2 are needed, since batch norm statistics and the min-max "
+            "normalisation over images are undefined for fewer."
+        )
+    images = np.array(x, dtype=np.float32, order="C")
+    if not np.isfinite(images).all():
+        raise BadInputError(f"batch {name} has values that are not finite in float32. Remove or replace them.")
+    images.flags.writeable = False
+    digest = hashlib.blake2b(repr(images.shape).encode(), digest_size=16)
+    digest.update(images.astype("<f4", copy=False).tobytes())
+    return Batch(name, images, digest.hexdigest())
+
+
+def load_batch(source: str, shape: Shape, size: int | None = None) -> Batch:
+    """A named batch, or images from a .npy or .npz file.
+
+    Args:
+        source: a name of NAMED, or a path ending in .npy or .npz (one array, or one called x).
+        shape: (channels, height, width) that the networks read.
+        size: how many images; None is 256 for a named batch and all of a file.
+
+    Raises:
+        UnknownNameError: no such name.
+        DataMissingError: no such file.
+        BadInputError: an unreadable or unsafe file, a wrong shape, or too few images.
+    """
+    if size is not None and size < 2:
+        raise BadInputError(
+            f"batch size {size}: at least 2 images are needed, since batch norm statistics and the min-max "
+            "normalisation over images are undefined for fewer."
+        )
+    if source in NAMED:
+        return make_batch(NAMED[source](size or DEFAULT_SIZE, shape), source)
+    path = Path(source)
+    if path.suffix not in {".npy", ".npz"}:
+        raise UnknownNameError.among(
+            "batch", source, NAMED, f"Named batches are {', '.join(NAMED)}; files end in .npy or .npz."
+        )
+    x = _read(path)
+    if x.shape[1:] != shape:
+        raise BadInputError(f"batch {source}: expected shape (n, {', '.join(map(str, shape))}), got {x.shape}.")
+    if size is not None and size > len(x):
+        raise BadInputError(f"batch {source} has {len(x)} images, fewer than the batch size {size} asked for.")
+    return make_batch(x[:size], path.name)
+
+
+def _read(path: Path) -> NDArray[Any]:
+    if not path.is_file():
+        raise DataMissingError(f"batch file {path} not found. Give a .npy or .npz file, or one of {', '.join(NAMED)}.")
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        names = loaded.files
+        if len(names) != 1 and "x" not in names:
+            raise BadInputError(
+                f"batch {path}: expected one array or one called 'x', got {', '.join(names) or 'none'}."
+            )
+        array: NDArray[Any] = loaded["x" if "x" in names else names[0]]
+        return array
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        if isinstance(error, BadInputError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInputError(
+            f"batch {path} cannot be read as plain numbers ({reason}). Save it with numpy.save."
+        ) from error
+
+
+def _frozen() -> np.random.RandomState:
+    return np.random.RandomState(0)

@@ -1,0 +1,157 @@
+"""What a proxy is: one decorated function that says what it needs, where it comes from and which way is up."""
+
+import enum
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from untrained.errors import BadInputError
+from untrained.proxies.network import Network
+from untrained.registry import Registry
+from untrained.types import Batch, Outcome, Scope
+
+Parameter = float | str
+ProxyFunction = Callable[..., float | Outcome]
+
+
+class Needs(enum.Flag):
+    """What a proxy reads of a network."""
+
+    GRAPH = enum.auto()  # the operations alone
+    RESPONSES = enum.auto()  # outputs under constant weights, on a batch
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A score of a network before training.
+
+    `fn(network, batch, **parameters)` returns a number or an Outcome. `scope` is what two architectures must share
+    to share a score. `higher_is_better` comes from the paper, never from the truth. `parameters` are the keyword
+    arguments with their defaults.
+    """
+
+    name: str
+    version: int
+    needs: Needs
+    scope: Scope
+    higher_is_better: bool
+    cite: str
+    fn: ProxyFunction
+    summary: str
+    parameters: Mapping[str, Parameter]
+    check: Callable[..., None] | None  # raises BadInputError for parameter values without meaning
+
+    def bind(self, **parameters: Parameter) -> "BoundProxy":
+        """The proxy with some parameters set.
+
+        Raises:
+            BadInputError: an unknown parameter, or a value of another type than the default.
+        """
+        for name, value in parameters.items():
+            if name not in self.parameters:
+                known = ", ".join(f"{k}={v}" for k, v in self.parameters.items()) or "none"
+                raise BadInputError(f"proxy {self.name} has no parameter {name!r}. Parameters and defaults: {known}.")
+            if isinstance(value, str) is not isinstance(self.parameters[name], str):
+                kind = "a word" if isinstance(self.parameters[name], str) else "a number"
+                raise BadInputError(f"proxy {self.name}: parameter {name} is {kind}, got {value!r}.")
+        bound = BoundProxy(self, {**self.parameters, **parameters})
+        if self.check is not None:
+            self.check(**bound.parameters)
+        return bound
+
+
+PROXIES: Registry[Proxy] = Registry("proxy", "untrained.proxies", "{name}", helpers=frozenset({"base", "network"}))
+
+
+@dataclass(frozen=True)
+class BoundProxy:
+    """A proxy with all its parameters."""
+
+    proxy: Proxy
+    parameters: Mapping[str, Parameter]
+
+    @property
+    def text(self) -> str:
+        """The name, with the parameters that differ from their defaults: what tables and files call this proxy."""
+        changed = [
+            f"{name}={value if isinstance(value, str) else format(value, '.12g')}"
+            for name, value in self.parameters.items()
+            if value != self.proxy.parameters[name]
+        ]
+        return f"{self.proxy.name}({','.join(changed)})" if changed else self.proxy.name
+
+    def __call__(self, network: Network, batch: Batch) -> float | Outcome:
+        """The score of one network."""
+        return self.proxy.fn(network, batch, **self.parameters)
+
+
+def proxy(
+    *,
+    version: int,
+    needs: Needs,
+    scope: Scope,
+    cite: str,
+    higher_is_better: bool = True,
+    check: Callable[..., None] | None = None,
+) -> Callable[[ProxyFunction], Proxy]:
+    """Turn a function `name(network, batch, *, parameter=default)` into the proxy `name`.
+
+    Raise `version` whenever the numbers change: stored scores of another version are never reused.
+    """
+
+    def decorate(fn: ProxyFunction) -> Proxy:
+        parameters = {p.name: p.default for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        summary = (inspect.getdoc(fn) or "").partition("\n\n")[0].replace("\n", " ")
+        return Proxy(fn.__name__, version, needs, scope, higher_is_better, cite, fn, summary, parameters, check)
+
+    return decorate
+
+
+def parse_proxies(text: str) -> list[BoundProxy]:
+    """Proxies from text such as `epsinas(low=1e-4,high=10),params`.
+
+    Raises:
+        UnknownNameError: no proxy of that name.
+        BadInputError: a malformed list, an unknown parameter, or a proxy named twice.
+
+    >>> [p.text for p in parse_proxies("epsinas(low=1e-4, high=1), params")]
+    ['epsinas(low=0.0001)', 'params']
+    """
+    bound: list[BoundProxy] = []
+    for item in _split(text):
+        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", item)
+        if match is None:
+            raise BadInputError(f"cannot read proxy {item.strip()!r}. Write name or name(parameter=value,...).")
+        found = PROXIES[match[1]]
+        parameters: dict[str, Parameter] = {}
+        for assignment in filter(str.strip, (match[2] or "").split(",")):
+            name, equals, value = (part.strip() for part in assignment.partition("="))
+            if not equals or not value:
+                raise BadInputError(
+                    f"proxy {match[1]}: cannot read parameter {assignment.strip()!r}. Write name=value."
+                )
+            try:
+                parameters[name] = float(value)
+            except ValueError:
+                parameters[name] = value
+        bound.append(found.bind(**parameters))
+    texts = [b.text for b in bound]
+    for name in texts:
+        if texts.count(name) > 1:
+            raise BadInputError(f"proxy {name} is given twice.")
+    if not bound:
+        raise BadInputError("no proxy given. `untrained proxies` lists them.")
+    return bound
+
+
+def _split(text: str) -> list[str]:
+    """Split at commas outside parentheses."""
+    items, level, start = [], 0, 0
+    for i, character in enumerate(text):
+        level += (character == "(") - (character == ")")
+        if character == "," and level == 0:
+            items.append(text[start:i])
+            start = i + 1
+    items.append(text[start:])
+    return [item for item in items if item.strip()]

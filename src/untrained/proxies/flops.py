@@ -1,0 +1,12 @@
+"""flops: multiply-accumulates for one image of the network as written, dead parts included, as the published tables count."""
+
+from untrained.graphs import cost
+from untrained.proxies.base import Needs, proxy
+from untrained.proxies.network import Network
+from untrained.types import Batch, Scope
+
+
+@proxy(version=1, needs=Needs.GRAPH, scope=Scope.CODE, cite="baseline of every benchmark")
+def flops(network: Network, _: Batch) -> float:
+    """Multiply-accumulates for one image of the network as written, dead parts included, as the published tables count."""
+    return float(cost.n_flops(network.graph))
