@@ -6,6 +6,7 @@ Outsiders add theirs through entry points of the group `untrained.<package>`, e.
 
 import importlib
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,16 +31,16 @@ class Registry(Generic[T]):
         self._helpers = helpers
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._sources()))
+        return iter(sorted(self._sources))
 
     def __len__(self) -> int:
-        return len(self._sources())
+        return len(self._sources)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._sources()
+        return name in self._sources
 
     def __getitem__(self, name: str) -> T:
-        source = self._sources().get(name)
+        source = self._sources.get(name)
         if source is None:
             command = self._package.rpartition(".")[2]
             raise UnknownNameError.among(self.kind, name, self, f"`untrained {command}` lists them.")
@@ -50,6 +51,7 @@ class Registry(Generic[T]):
         found: T = getattr(module, self._attribute.format(name=name))
         return found
 
+    @cached_property
     def _sources(self) -> dict[str, Path | EntryPoint]:
         spec = find_spec(self._package)
         folders = spec.submodule_search_locations if spec else None

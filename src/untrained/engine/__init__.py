@@ -1,0 +1,6 @@
+"""Scores many architectures fast, with processes and resume."""
+
+from untrained.engine.score import Plan, plan, run, score
+from untrained.engine.table import ScoreTable
+
+__all__ = ["Plan", "ScoreTable", "plan", "run", "score"]

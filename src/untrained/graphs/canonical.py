@@ -9,7 +9,6 @@ operation on equal inputs merges and equality is equality of expressions.
 """
 
 import hashlib
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -46,32 +45,32 @@ def key(graph: Graph) -> str:
 
     32 hexadecimal digits; independent of the order in which nodes or summands were written.
     """
-    return _hexdigest(repr(certificate(_flatten(simplify(graph)))))
+    return _hexdigest(repr(certificate(_flatten(simplify(graph)))).encode())
 
 
 def width1_key(graph: Graph) -> str:
     """Identity of the function computed when all weights are one constant. 32 hexadecimal digits."""
     graph = _flatten(simplify(graph))
-    names = expression_digests(graph)
-    return _hexdigest(repr([names[i] for i in graph.outputs]))
+    digests = expression_digests(graph)
+    return _hexdigest(b"".join([digests[i] for i in graph.outputs]))
 
 
-def expression_digests(graph: Graph) -> list[str]:
+def expression_digests(graph: Graph) -> list[bytes]:
     """For every node a digest of the whole expression it stands for, summands sorted."""
-    digests: list[str] = []
-    for node in graph.nodes:
-        inputs: Iterable[str] = [digests[i] for i in node.inputs]
-        if isinstance(node.operation, Sum):
-            inputs = sorted(inputs)
-        digests.append(_hexdigest(f"{_label(node.operation, node.shape)}({','.join(inputs)})"))
+    digests: list[bytes] = []
+    for operation, inputs, shape in graph.nodes:
+        parts = [digests[i] for i in inputs]
+        if isinstance(operation, Sum):
+            parts.sort()
+        digests.append(hashlib.blake2b(_label(operation, shape).encode() + b"".join(parts), digest_size=16).digest())
     return digests
 
 
-def _hexdigest(text: str) -> str:
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+def _hexdigest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=65536)
 def _label(operation: Operation, shape: Shape) -> str:
     return f"{operation}{shape}"
 

@@ -3,30 +3,49 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar, dataclass_transform
+from zlib import crc32
 
 from untrained.errors import GraphError
 
 Shape = tuple[int, ...]  # (channels, height, width) of a feature map, (features,) of a vector; the batch is implied
 
+T = TypeVar("T")
 
-@dataclass(frozen=True, slots=True)
-class Input:
+
+class _Operation:
+    __slots__ = ("_hash",)
+    _hash: int
+
+    def __post_init__(self) -> None:
+        values = tuple([getattr(self, name) for name in self.__slots__])
+        object.__setattr__(self, "_hash", hash((crc32(type(self).__name__.encode()), *values)))
+
+
+@dataclass_transform(frozen_default=True)
+def _operation(cls: type[T]) -> type[T]:
+    """A frozen dataclass whose hash is computed once: operations are looked up hundreds of times for each network."""
+    cls.__hash__ = lambda self: self._hash  # type: ignore[method-assign, attr-defined]
+    return dataclass(frozen=True, slots=True)(cls)
+
+
+@_operation
+class Input(_Operation):
     """The images."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+@_operation
+class Identity(_Operation):
     """The input, unchanged: a skip connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Zero:
+@_operation
+class Zero(_Operation):
     """Zeros in the shape of the input: the absence of a connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conv:
+@_operation
+class Conv(_Operation):
     """Two-dimensional convolution; pairs are (vertical, horizontal)."""
 
     out_channels: int
@@ -38,28 +57,28 @@ class Conv:
     bias: bool
 
 
-@dataclass(frozen=True, slots=True)
-class BatchNorm:
+@_operation
+class BatchNorm(_Operation):
     """Batch normalisation over images and positions, with trainable scale and shift, eps 1e-5."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReLU:
+@_operation
+class ReLU(_Operation):
     """max(x, 0)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sum:
+@_operation
+class Sum(_Operation):
     """Element-wise sum of all inputs; an input may occur several times."""
 
 
-@dataclass(frozen=True, slots=True)
-class Concat:
+@_operation
+class Concat(_Operation):
     """Concatenation along channels."""
 
 
-@dataclass(frozen=True, slots=True)
-class AvgPool:
+@_operation
+class AvgPool(_Operation):
     """Mean over a window; `count_padding` says whether padded zeros count as elements."""
 
     kernel: tuple[int, int]
@@ -68,8 +87,8 @@ class AvgPool:
     count_padding: bool
 
 
-@dataclass(frozen=True, slots=True)
-class MaxPool:
+@_operation
+class MaxPool(_Operation):
     """Maximum over a window; padding never wins."""
 
     kernel: tuple[int, int]
@@ -77,13 +96,13 @@ class MaxPool:
     padding: tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class GlobalAvgPool:
+@_operation
+class GlobalAvgPool(_Operation):
     """Mean over all positions: a feature map becomes a vector."""
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+@_operation
+class Linear(_Operation):
     """Dense layer on a vector."""
 
     out_features: int
@@ -213,6 +232,21 @@ class GraphBuilder:
     def linear(self, x: int, out_features: int, *, bias: bool = True) -> int:
         """A dense layer."""
         return self.add(_linear(out_features, bias), (x,))
+
+    def insert(self, part: Graph, x: int) -> int:
+        """Append a finished graph that reads `x`; returns its first output. Its shapes are taken as they are.
+
+        Raises:
+            GraphError: the shape of `x` is not that of the part's input.
+        """
+        nodes = self._nodes
+        if nodes[x].shape != part.nodes[0].shape:
+            raise GraphError(f"node {x} has shape {nodes[x].shape}, the part reads {part.nodes[0].shape}")
+        shift = len(nodes) - 1
+        for operation, inputs, shape in part.nodes[1:]:
+            nodes.append(Node(operation, tuple([i + shift if i else x for i in inputs]), shape))
+        first = part.outputs[0]
+        return first + shift if first else x
 
     def build(self, outputs: Iterable[int]) -> Graph:
         """The finished graph."""

@@ -29,7 +29,7 @@ _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 @intrinsic
 def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
-    """a * b + c rounded once: what torch's convolutions and norms do, and the same on every machine."""
+    """A * b + c rounded once: what torch's convolutions and norms do, and the same on every machine."""
     signature = a(a, a, a)
 
     def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""depth: convolutions and linear layers on the longest live path from input to output."""
+"""depth: the longest path of layers."""
 
 from untrained.graphs import cost
 from untrained.proxies.base import Needs, proxy

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError
+from untrained.graphs.graph import Zero
 from untrained.proxies.base import Needs, proxy
 from untrained.proxies.network import Network
 from untrained.types import Batch, Outcome, Scope, Status
@@ -43,6 +44,8 @@ def epsinas(
     and a few in a row underflow to zero: 9,226 of the 15,625 NAS-Bench-201 cells are defined. The published constants
     are 1e-7 and 1 for NAS-Bench-201, 1e-4 and 10 for NAS-Bench-101, 1e-5 and 1e-3 for NAS-Bench-NLP.
     """
+    if isinstance(network.live.nodes[network.live.outputs[0]].operation, Zero):
+        return Outcome(None, Status.UNDEFINED, "no path from input to output")
     normalised = []
     for weight in (low, high):
         response = network.response(batch, weight, dtype)
@@ -64,5 +67,4 @@ def _normalised(response: NDArray[np.floating]) -> NDArray[np.floating]:
     if low == high:
         return np.full_like(response, np.nan)
     q = (response - low) / (high - low)
-    q[q == 0] = np.nan
-    return q
+    return np.where(q == 0, np.nan, q)

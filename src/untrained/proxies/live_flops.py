@@ -1,4 +1,4 @@
-"""live_flops: multiply-accumulates for one image of the part that reaches an output."""
+"""live_flops: multiply-accumulates that can matter."""
 
 from untrained.graphs import cost
 from untrained.proxies.base import Needs, proxy

@@ -1,4 +1,4 @@
-"""live_params: trainable parameters of the part that reaches an output."""
+"""live_params: parameters that can matter."""
 
 from untrained.graphs import cost
 from untrained.proxies.base import Needs, proxy

@@ -1,15 +1,17 @@
 """One network as proxies see it: read-only, with everything that several proxies read computed once."""
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from untrained.graphs import width1
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import Graph
 from untrained.types import Batch
+
+if TYPE_CHECKING:
+    from untrained.graphs.width1 import Program
 
 
 class Network:
@@ -32,9 +34,11 @@ class Network:
         return simplify(self.graph)
 
     @cached_property
-    def width1(self) -> width1.Program:
+    def width1(self) -> "Program":
         """The plane program of the first output."""
-        return width1.lower(self.live)
+        from untrained.graphs.width1 import lower  # here, since counting parameters needs no compiler
+
+        return lower(self.live)
 
     def response(self, batch: Batch, weight: float, dtype: str = "float32") -> NDArray[np.floating]:
         """One number per image: the first output when every weight is `weight`, every bias 0.
@@ -44,5 +48,7 @@ class Network:
         """
         key = (batch.digest, weight, dtype)
         if key not in self._responses:
-            self._responses[key] = width1.respond(self.width1, batch.x.astype(dtype, copy=False), weight)
+            from untrained.graphs.width1 import respond
+
+            self._responses[key] = respond(self.width1, batch.x.astype(dtype, copy=False), weight)
         return self._responses[key]

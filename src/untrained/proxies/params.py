@@ -1,4 +1,4 @@
-"""params: trainable parameters of the network as written, dead parts included, as the published tables count."""
+"""params: the classic baseline, as the published tables count."""
 
 from untrained.graphs import cost
 from untrained.proxies.base import Needs, proxy

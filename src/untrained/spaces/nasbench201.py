@@ -13,7 +13,7 @@ from typing import final
 import numpy as np
 
 from untrained.errors import OutOfSpaceError
-from untrained.graphs.graph import Graph, GraphBuilder
+from untrained.graphs.graph import Graph, GraphBuilder, Shape
 from untrained.spaces.base import Space
 from untrained.types import Arch, Task
 
@@ -33,7 +33,7 @@ class NasBench201(Space):
     task = Task(input_shape=(3, 32, 32), n_classes=10, width=16, depth=5)
 
     def __len__(self) -> int:
-        return len(OPERATIONS) ** len(EDGES)
+        return 5**6
 
     def __getitem__(self, i: int) -> Arch:
         if not 0 <= i < len(self):
@@ -63,15 +63,15 @@ class NasBench201(Space):
             channels = width << stage
             if stage:
                 x = _residual_block(b, x, channels)
+            cell = _cell(b.shape(x), code)
             for _ in range(depth):
-                x = _cell(b, x, channels, code)
+                x = b.insert(cell, x)
         features = b.global_avg_pool(b.relu(b.batch_norm(x)))
         return b.build([features, b.linear(features, task.n_classes)])
 
     def cell(self, arch: Arch) -> Graph:
         """One cell on a feature map; it is the only thing in which two networks differ."""
-        b = GraphBuilder((16, 32, 32))
-        return b.build([_cell(b, b.input, 16, self._code(arch))])
+        return _cell((16, 32, 32), self._code(arch))
 
     def mutate(self, arch: Arch, rng: np.random.Generator) -> Arch:
         """Another operation on one edge."""
@@ -118,16 +118,17 @@ class NasBench201(Space):
         return code
 
 
-def _cell(b: GraphBuilder, x: int, channels: int, code: tuple[int, ...]) -> int:
-    nodes = [x]
+def _cell(shape: Shape, code: tuple[int, ...]) -> Graph:
+    b = GraphBuilder(shape)
+    nodes = [b.input]
     edge = 0
     for node in (1, 2, 3):
         incoming = []
         for source in range(node):
-            incoming.append(_edge(b, nodes[source], channels, OPERATIONS[code[edge]]))
+            incoming.append(_edge(b, nodes[source], shape[0], OPERATIONS[code[edge]]))
             edge += 1
         nodes.append(b.sum(incoming))
-    return nodes[-1]
+    return b.build(nodes[-1:])
 
 
 def _edge(b: GraphBuilder, x: int, channels: int, operation: str) -> int:

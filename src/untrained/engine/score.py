@@ -1,0 +1,200 @@
+"""Score many architectures fast: plan, evaluate every distinct network once, in processes, resumably."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import polars as pl
+
+from untrained.batches import load_batch
+from untrained.engine.store import Store
+from untrained.engine.table import COLUMNS, ScoreTable
+from untrained.engine.worker import Item, Row, work
+from untrained.errors import BadInputError
+from untrained.proxies import BoundProxy, Needs, parse_proxies
+from untrained.spaces import SPACES, Space
+from untrained.types import Arch, Batch, Scope, Task
+
+Progress = Callable[[int, int], None]  # (evaluations done, evaluations in all)
+
+_CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
+_FLUSH_SECONDS = 2.0  # a killed run loses at most this much
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a call of `score` has to do, before it does it."""
+
+    space: Space
+    archs: list[Arch]
+    proxies: list[BoundProxy]
+    task: Task
+    batch: Batch
+    keys: dict[Scope, list[str]]  # for each scope that occurs, the key of every architecture
+    items: list[Item]  # distinct networks, each with what is to be run on it
+
+    @property
+    def n_evaluations(self) -> int:
+        """Distinct (network, proxy) pairs."""
+        return sum(len(item.proxies) for item in self.items)
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """Everything that may change a score."""
+        return {
+            "space": self.space.name,
+            "space_version": self.space.version,
+            "task": {**asdict(self.task), "input_shape": list(self.task.input_shape)},
+            "batch": {"name": self.batch.name, "n": len(self.batch.x), "digest": self.batch.digest},
+            "proxies": {proxy.text: proxy.proxy.version for proxy in self.proxies},
+        }
+
+
+def plan(
+    space: str | Space,
+    proxies: str | Sequence[BoundProxy],
+    *,
+    archs: Iterable[Arch | str] | None = None,
+    task: Task | None = None,
+    batch: str | Batch = "grey_ramp",
+    batch_size: int | None = None,
+) -> Plan:
+    """Find what `score` with these arguments would evaluate.
+
+    Raises:
+        UntrainedError: an unknown name, a malformed architecture or a batch that does not fit; the message says which.
+    """
+    space = SPACES[space] if isinstance(space, str) else space
+    task = task or space.task
+    bound = parse_proxies(proxies) if isinstance(proxies, str) else list(proxies)
+    listed = list(space) if archs is None else [space.parse(a) if isinstance(a, str) else a for a in archs]
+    if not listed:
+        raise BadInputError("no architectures to score. Give at least one, or none at all for the whole space.")
+    images = load_batch(batch, task.input_shape, batch_size) if isinstance(batch, str) else batch
+    if images.x.shape[1:] != task.input_shape:
+        expected = ", ".join(map(str, task.input_shape))
+        raise BadInputError(f"batch {images.name}: expected shape (n, {expected}), got {images.x.shape}.")
+    scopes = dict.fromkeys(proxy.proxy.scope for proxy in bound)
+    keys = {scope: [space.canonical(arch, scope) for arch in listed] for scope in scopes}
+    asked: dict[Arch, list[tuple[str, str]]] = {}
+    for proxy in bound:
+        first: dict[str, Arch] = {}
+        for arch, key in zip(listed, keys[proxy.proxy.scope], strict=True):
+            first.setdefault(key, arch)
+        for key, arch in first.items():
+            asked.setdefault(arch, []).append((proxy.text, key))
+    items = [Item(arch, tuple(pairs)) for arch, pairs in asked.items()]
+    return Plan(space, listed, bound, task, images, keys, items)
+
+
+def score(
+    space: str | Space,
+    proxies: str | Sequence[BoundProxy],
+    *,
+    archs: Iterable[Arch | str] | None = None,
+    task: Task | None = None,
+    batch: str | Batch = "grey_ramp",
+    batch_size: int | None = None,
+    workers: int | None = None,
+    out: Path | str | None = None,
+    progress: Progress | None = None,
+) -> ScoreTable:
+    """Score architectures of a space with proxies.
+
+    Args:
+        space: a name of SPACES, or a space.
+        proxies: names, separated by commas, with parameters in parentheses: "epsinas(low=1e-4,high=10),params".
+        archs: architectures or their texts, duplicates allowed; None is the whole space.
+        task: what networks are built for; None is the benchmark's own.
+        batch: a named batch, a .npy or .npz file, or a Batch.
+        batch_size: how many images; None is 256 for a named batch and all of a file.
+        workers: processes; None is one for each core.
+        out: a run folder: evaluations found there are not repeated, new ones are added.
+        progress: called with (done, all) evaluations.
+
+    Returns:
+        One row for each architecture and proxy, in the order given.
+
+    Raises:
+        UntrainedError: unusable input; the message is one line.
+
+    >>> table = score("nasbench201", "params", archs=["|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"])
+    >>> [(row.value, row.status.value) for row in table]
+    [(73306.0, 'ok')]
+    """
+    wanted = plan(space, proxies, archs=archs, task=task, batch=batch, batch_size=batch_size)
+    return run(wanted, workers=workers, out=out, progress=progress)
+
+
+def run(
+    wanted: Plan, *, workers: int | None = None, out: Path | str | None = None, progress: Progress | None = None
+) -> ScoreTable:
+    """Do what a plan says; see `score`."""
+    start = time.perf_counter()
+    n_workers = joblib.cpu_count() if workers is None else workers
+    if n_workers < 1:
+        raise BadInputError(f"workers must be at least 1, got {n_workers}.")
+    store = Store(Path(out), wanted.protocol) if out is not None else None
+    done: dict[tuple[str, str], Row] = {}
+    if store is not None:
+        store.remember_archs([wanted.space.format(arch) for arch in wanted.archs])
+        done = store.scores()
+    missing = [
+        Item(arch, left)
+        for arch, pairs in wanted.items
+        if (left := tuple([pair for pair in pairs if pair not in done]))
+    ]
+    n_all = wanted.n_evaluations
+    n_missing = sum(len(item.proxies) for item in missing)
+    n_done = n_all - n_missing
+    unsaved: list[Row] = []
+    saved_at = time.perf_counter()
+    try:
+        if progress:
+            progress(n_done, n_all)
+        for rows in _evaluate(missing, wanted, n_workers):
+            done.update({(row.proxy, row.key): row for row in rows})
+            unsaved += rows
+            n_done += len(rows)
+            if store is not None and time.perf_counter() - saved_at > _FLUSH_SECONDS:
+                store.append(unsaved)
+                unsaved, saved_at = [], time.perf_counter()
+            if progress:
+                progress(n_done, n_all)
+    finally:
+        if store is not None:
+            store.append(unsaved)
+    frame = _expand(wanted, done)
+    return ScoreTable(frame, wanted.space.name, wanted.protocol, n_all, n_missing, time.perf_counter() - start)
+
+
+def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[Row]]:
+    chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
+    n_workers = min(n_workers, len(chunks))
+    if n_workers <= 1:
+        yield from (work(chunk, wanted.task, wanted.batch) for chunk in chunks)
+        return
+    if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
+        _compile_once(items[0], wanted)
+    parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
+    yield from parallel(joblib.delayed(work)(chunk, wanted.task, wanted.batch) for chunk in chunks)
+
+
+def _compile_once(item: Item, wanted: Plan) -> None:
+    """Fill the compiler's cache on disk before several processes would each do the same work."""
+    tiny = Batch("warm-up", wanted.batch.x[:2], "")
+    work([item], wanted.task, tiny)
+
+
+def _expand(wanted: Plan, done: dict[tuple[str, str], Row]) -> pl.DataFrame:
+    texts = [wanted.space.format(arch) for arch in wanted.archs]
+    columns: list[tuple[Any, ...]] = []
+    rows_of = [(proxy.text, wanted.keys[proxy.proxy.scope]) for proxy in wanted.proxies]
+    for i, text in enumerate(texts):
+        for name, keys in rows_of:
+            row = done[name, keys[i]]
+            columns.append((text, name, row.value, row.status, row.seconds, row.detail))
+    return pl.DataFrame(columns, schema=COLUMNS, orient="row")

@@ -1,0 +1,158 @@
+"""A run folder: scores that survive anything, and what they depend on.
+
+    run.json                    protocol (what may change a score) and provenance (how it came about)
+    archs.parquet               the architectures asked for, in order, each once
+    scores/part-000001.parquet  finished evaluations, append-only
+
+Every file is written under a temporary name, flushed to disk and renamed, so that a reader sees whole files only.
+"""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from untrained.engine.worker import Row
+from untrained.errors import RunConflictError
+
+FORMAT = 1
+_PART_SCHEMA = {
+    "key": pl.String,
+    "proxy": pl.String,
+    "value": pl.Float64,
+    "status": pl.String,
+    "seconds": pl.Float64,
+    "detail": pl.String,
+}
+
+
+class Store:
+    """The scores of one protocol in one folder."""
+
+    def __init__(self, folder: Path, protocol: Mapping[str, Any]) -> None:
+        """Open or create `folder`.
+
+        Raises:
+            RunConflictError: the folder holds scores of another protocol, or something that is no run.
+        """
+        self.folder = folder
+        self._parts = folder / "scores"
+        path = folder / "run.json"
+        if path.exists():
+            run = read_run(folder)
+            _refuse_other_protocol(folder, run["protocol"], protocol)
+            protocol = {**protocol, "proxies": {**run["protocol"]["proxies"], **protocol["proxies"]}}
+        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunConflictError(f"{folder} exists and is no run folder. Choose another --out, or empty it.")
+        self._parts.mkdir(parents=True, exist_ok=True)
+        run = {"format": FORMAT, "protocol": dict(protocol), "provenance": _provenance()}
+        _write(path, (json.dumps(run, indent=2) + "\n").encode())
+
+    def scores(self) -> dict[tuple[str, str], Row]:
+        """Every finished evaluation, by (proxy, key)."""
+        return {(row.proxy, row.key): row for row in map(Row._make, read_parts(self.folder).iter_rows())}
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Add finished evaluations as a new part."""
+        if not rows:
+            return
+        numbers = [int(path.stem.partition("-")[2]) for path in self._parts.glob("part-*.parquet")]
+        path = self._parts / f"part-{max(numbers, default=0) + 1:06d}.parquet"
+        _write_frame(path, pl.DataFrame(rows, schema=_PART_SCHEMA, orient="row"))
+
+    def remember_archs(self, archs: Sequence[str]) -> None:
+        """Add architectures to those asked for."""
+        path = self.folder / "archs.parquet"
+        known = _read_frame(path)["arch"].to_list() if path.exists() else []
+        every = list(dict.fromkeys([*known, *archs]))
+        if len(every) > len(known):
+            _write_frame(path, pl.DataFrame({"arch": every}, schema={"arch": pl.String}))
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of a run folder's run.json.
+
+    Raises:
+        RunConflictError: no run there, or written by another version of the format.
+    """
+    path = folder / "run.json"
+    try:
+        run = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunConflictError(f"{folder} is no run folder: {path} cannot be read ({error}).") from error
+    if not isinstance(run, dict) or run.get("format") != FORMAT or "protocol" not in run:
+        raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
+    return run
+
+
+def read_archs(folder: Path) -> list[str]:
+    """The architectures asked for in a run, in order."""
+    return _read_frame(folder / "archs.parquet")["arch"].to_list()
+
+
+def read_parts(folder: Path) -> pl.DataFrame:
+    """All finished evaluations of a run, one row each."""
+    frames = [_read_frame(path) for path in sorted((folder / "scores").glob("part-*.parquet"))]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=_PART_SCHEMA)
+
+
+def _read_frame(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunConflictError(f"{path} cannot be read ({reason}). Delete it to compute its scores again.") from error
+
+
+def _write_frame(path: Path, frame: pl.DataFrame) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    frame.write_parquet(temporary)
+    _publish(temporary, path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    _publish(temporary, path)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    for name in sorted((old.keys() | new.keys()) - {"proxies"}):
+        if old.get(name) != new.get(name):
+            raise RunConflictError(
+                f"{folder} holds scores with {name} {old.get(name)}, not {new.get(name)}. Choose another --out."
+            )
+    for proxy, number in new["proxies"].items():
+        if old["proxies"].get(proxy, number) != number:
+            raise RunConflictError(
+                f"{folder} holds scores of {proxy} version {old['proxies'][proxy]}, not {number}. Choose another --out."
+            )
+
+
+def _provenance() -> dict[str, Any]:
+    versions: dict[str, str | None] = {}
+    for package in ("untrained", "numpy", "numba", "polars", "torch"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "argv": sys.argv,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "versions": versions,
+    }

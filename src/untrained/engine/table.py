@@ -1,0 +1,55 @@
+"""Scores as a table: one row for each asked (architecture, proxy), in the order asked, duplicates kept."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from untrained.types import Arch, Score, Status
+
+COLUMNS = {
+    "arch": pl.String,
+    "proxy": pl.String,
+    "value": pl.Float64,  # null unless status is ok
+    "status": pl.String,
+    "seconds": pl.Float64,
+    "detail": pl.String,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Scores with what they depend on.
+
+    `frame` has the columns of COLUMNS. `protocol` holds everything that may change a score; `cells` counts asked
+    architectures, distinct evaluations and how many of those were computed now; `seconds` is wall time.
+    """
+
+    frame: pl.DataFrame
+    space: str
+    protocol: Mapping[str, Any]
+    n_evaluations: int = 0
+    n_computed: int = 0
+    seconds: float = field(default=0.0, compare=False)
+
+    def __len__(self) -> int:
+        return self.frame.height
+
+    def __iter__(self) -> Iterator[Score]:
+        for arch, proxy, value, status, seconds, detail in self.frame.iter_rows():
+            yield Score(Arch(self.space, arch), proxy, value, Status(status), seconds, detail)
+
+    @property
+    def proxies(self) -> list[str]:
+        """The proxies, in the order asked."""
+        return self.frame["proxy"].unique(maintain_order=True).to_list()
+
+    def csv(self) -> str:
+        """Comma-separated text with the columns of COLUMNS; the value is empty unless the status is ok."""
+        return self.frame.write_csv()
+
+    def json(self) -> str:
+        """One object: the protocol and the rows."""
+        return json.dumps({"space": self.space, "protocol": dict(self.protocol), "scores": self.frame.to_dicts()})

@@ -1,0 +1,72 @@
+"""What a worker process does: build each network once, run every proxy asked of it, report values or reasons."""
+
+import time
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from untrained.errors import GraphError, MissingDependencyError
+from untrained.proxies import BoundProxy, Needs, Network, parse_proxies
+from untrained.spaces import SPACES
+from untrained.types import Arch, Batch, Outcome, Status, Task
+
+
+class Row(NamedTuple):
+    """One finished evaluation; `key` is what the scores of one class share."""
+
+    key: str
+    proxy: str
+    value: float | None
+    status: str
+    seconds: float
+    detail: str
+
+
+class Item(NamedTuple):
+    """One network to build, and the proxies to run on it with the key of each."""
+
+    arch: Arch
+    proxies: tuple[tuple[str, str], ...]  # (proxy text, key)
+
+
+def work(items: Sequence[Item], task: Task, batch: Batch) -> list[Row]:
+    """Evaluate items of one space one after the other; a failure becomes a status, never an exception."""
+    bound = {text: parse_proxies(text)[0] for item in items for text, _ in item.proxies}
+    space = SPACES[items[0].arch.space]
+    rows = []
+    for arch, asked in items:
+        network = Network(space.graph(arch, task))
+        for text, key in asked:
+            proxy = bound[text]
+            prepared = _prepare(network, proxy)
+            start = time.perf_counter()
+            outcome = prepared or _evaluate(proxy, network, batch)
+            seconds = time.perf_counter() - start
+            rows.append(Row(key, text, outcome.value, str(outcome.status), seconds, outcome.detail))
+    return rows
+
+
+def _prepare(network: Network, proxy: BoundProxy) -> Outcome | None:
+    """Do what counts as building, outside the proxy's time."""
+    if Needs.RESPONSES in proxy.proxy.needs:
+        try:
+            _ = network.width1
+        except GraphError as error:
+            return Outcome(None, Status.UNSUPPORTED, str(error))
+    return None
+
+
+def _evaluate(proxy: BoundProxy, network: Network, batch: Batch) -> Outcome:
+    try:
+        result = proxy(network, batch)
+    except MissingDependencyError as error:
+        return Outcome(None, Status.UNSUPPORTED, str(error))
+    except MemoryError:
+        return Outcome(None, Status.OUT_OF_MEMORY, f"not enough memory for a batch of {len(batch.x)}")
+    except Exception as error:  # the only one: whatever a proxy does, the run goes on and says what happened
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        return Outcome(None, Status.FAILED, f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})")
+    outcome = result if isinstance(result, Outcome) else Outcome(float(result))
+    if outcome.value is not None and outcome.value - outcome.value != 0:
+        return Outcome(None, Status.NONFINITE, f"the score is {outcome.value}")
+    return outcome
