@@ -167,8 +167,17 @@ def run(
     finally:
         if store is not None:
             store.append(unsaved)
-    frame = _expand(wanted, done)
-    return ScoreTable(frame, wanted.space.name, wanted.protocol, n_all, n_missing, time.perf_counter() - start)
+    asked = [pair for item in wanted.items for pair in item.proxies]
+    proxy_seconds = {proxy.text: sum(done[p].seconds for p in asked if p[0] == proxy.text) for proxy in wanted.proxies}
+    return ScoreTable(
+        _expand(wanted, done),
+        wanted.space.name,
+        wanted.protocol,
+        n_all,
+        n_missing,
+        time.perf_counter() - start,
+        proxy_seconds,
+    )
 
 
 def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[Row]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -23,16 +23,18 @@ COLUMNS = {
 class ScoreTable:
     """Scores with what they depend on.
 
-    `frame` has the columns of COLUMNS. `protocol` holds everything that may change a score; `cells` counts asked
-    architectures, distinct evaluations and how many of those were computed now; `seconds` is wall time.
+    `frame` has the columns of COLUMNS; `protocol` holds everything that may change a score. Of `n_evaluations`
+    distinct ones `n_computed` were not in the store. `seconds` is wall time, `proxy_seconds` the time of each proxy's
+    distinct evaluations, all processes added up.
     """
 
     frame: pl.DataFrame
     space: str
     protocol: Mapping[str, Any]
-    n_evaluations: int = 0
-    n_computed: int = 0
-    seconds: float = field(default=0.0, compare=False)
+    n_evaluations: int
+    n_computed: int
+    seconds: float
+    proxy_seconds: Mapping[str, float]
 
     def __len__(self) -> int:
         return self.frame.height

@@ -2,14 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar
 
 from untrained.errors import OutOfSpaceError
 from untrained.graphs import canonical
 from untrained.graphs.graph import Graph
 from untrained.types import Arch, Scope, Task
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class Space(ABC):
@@ -42,7 +43,7 @@ class Space(ABC):
         """The smallest graph that decides which architectures are equal: the repeated cell, where there is one."""
 
     @abstractmethod
-    def mutate(self, arch: Arch, rng: np.random.Generator) -> Arch:
+    def mutate(self, arch: Arch, rng: "np.random.Generator") -> Arch:
         """A different architecture, one elementary change away."""
 
     @abstractmethod
@@ -60,7 +61,7 @@ class Space(ABC):
     def __iter__(self) -> Iterator[Arch]:
         return (self[i] for i in range(len(self)))
 
-    def sample(self, rng: np.random.Generator, n: int) -> list[Arch]:
+    def sample(self, rng: "np.random.Generator", n: int) -> list[Arch]:
         """`n` different architectures, uniformly.
 
         Raises:

@@ -8,14 +8,16 @@ most significant. The indices of the official files are another order and belong
 """
 
 import re
-from typing import final
-
-import numpy as np
+from typing import TYPE_CHECKING, final
 
 from untrained.errors import OutOfSpaceError
 from untrained.graphs.graph import Graph, GraphBuilder, Shape
 from untrained.spaces.base import Space
 from untrained.types import Arch, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -73,7 +75,7 @@ class NasBench201(Space):
         """One cell on a feature map; it is the only thing in which two networks differ."""
         return _cell((16, 32, 32), self._code(arch))
 
-    def mutate(self, arch: Arch, rng: np.random.Generator) -> Arch:
+    def mutate(self, arch: Arch, rng: "np.random.Generator") -> Arch:
         """Another operation on one edge."""
         code = list(self._code(arch))
         edge = int(rng.integers(len(EDGES)))

@@ -1,6 +1,6 @@
 """Rank correlations with intervals, measures at the top, best-of-N: arrays in, numbers out."""
 
-from untrained.stats.agreement import Agreement, agreement
+from untrained.stats.agreement import Agreement, Undefined, agreement
 from untrained.stats.best_of_n import BestOfN, best_of_n
 from untrained.stats.dependent import SteigerTest, steiger_z
 from untrained.stats.intervals import Interval, kendall_interval, spearman_interval
@@ -19,6 +19,7 @@ __all__ = [
     "BestOfN",
     "Interval",
     "SteigerTest",
+    "Undefined",
     "agreement",
     "best_of_n",
     "concordance",

@@ -1,0 +1,327 @@
+"""The command line: parse, call, print. Data goes to standard output, everything else to standard error."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UntrainedError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from untrained.engine.score import Progress
+    from untrained.spaces import Space
+    from untrained.types import Arch
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Rank neural architectures without training them, and say how far the ranking can be trusted.\n\n"
+    "Start with [bold]untrained demo[/bold].",
+)
+
+
+class Format(StrEnum):
+    """How scores are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+class ReportFormat(StrEnum):
+    """How a comparison is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Undefined(StrEnum):
+    """What to do with scores that have no value."""
+
+    OMIT = "omit"
+    WORST = "worst"
+
+
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if not given.")]
+BatchName = Annotated[
+    str, typer.Option("--batch", help="grey_ramp, normal, uniform_01, uniform_pm1, ones, or a .npy/.npz file.")
+]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Images; 256 for a named batch and all of a file if not given.", show_default=False)
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(installed("untrained"))
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the figure and the scores.")] = Path("untrained-demo"),
+    batch: BatchName = "grey_ramp",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+) -> None:
+    """Rank all 15,625 NAS-Bench-201 cells, compare with trained accuracies, say how far to trust the ranking."""
+    from untrained.report import console as show
+    from untrained.report.demo import demo as run_demo
+
+    err, stdout = _console(stderr=True), _console()
+    with _progress(err) as progress:
+        found = run_demo(out, batch=batch, batch_size=batch_size, workers=workers, progress=progress, say=err.print)
+    stdout.print(f"NAS-Bench-201, agreement with {found.omit.truth.source}", soft_wrap=True)
+    stdout.print(show.agreement_table([found.omit, found.worst], found.scores.proxy_seconds))
+    stdout.print(
+        f"{found.scores.frame['arch'].n_unique():,} cells in {found.scores.seconds:.1f} s on {found.workers} processes "
+        f"({found.cells_per_second:,.0f} cells per second).\n"
+        "Brackets are 95% intervals with distinct networks as the unit.\n"
+    )
+    for sentence in found.sentences():
+        stdout.print(f"* {sentence}")
+    stdout.print(f"\nscatter plot  {found.figure}\nscores        {found.scores_csv}", soft_wrap=True)
+
+
+@app.command()
+def score(
+    space: Annotated[str, typer.Argument(help="Where architectures come from; `untrained spaces` lists them.")],
+    proxies: Annotated[str, typer.Option(help="Names with commas between; parameters in parentheses.")] = "epsinas",
+    archs: Annotated[
+        str | None, typer.Option(help="File with one architecture a line, or - for standard input.")
+    ] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="Score this many architectures drawn at random.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
+    batch: BatchName = "grey_ramp",
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print the scores.")] = Format.TABLE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
+) -> None:
+    r"""Score architectures with proxies; without --archs or --sample, the whole space.
+
+    \b
+    Examples:
+      untrained score nasbench201 --proxies epsinas,params --out runs/first
+      untrained score nasbench201 --sample 100 --format csv > scores.csv
+      untrained score nasbench201 --proxies "epsinas(low=1e-4,high=10)" --batch images.npy --archs cells.txt
+    """
+    from untrained.engine import plan, run
+    from untrained.report import console as show
+    from untrained.spaces import SPACES
+
+    found_space = SPACES[space]
+    wanted = plan(
+        found_space, proxies, archs=_archs(found_space, archs, sample, seed), batch=batch, batch_size=batch_size
+    )
+    stdout = _console()
+    if dry_run:
+        for line in show.plan_lines(wanted, workers or os.cpu_count() or 1):
+            stdout.print(line, soft_wrap=True)
+        return
+    with _progress(_console(stderr=True)) as progress:
+        table = run(wanted, workers=workers, out=out, progress=progress)
+    match form:
+        case Format.CSV:
+            sys.stdout.write(table.csv())
+        case Format.JSON:
+            print(table.json())  # noqa: T201
+        case Format.TABLE:
+            for proxy in wanted.proxies:
+                stdout.print(show.ranking(table, proxy.text, proxy.proxy.higher_is_better))
+            stdout.print(show.statuses(table))
+            stdout.print(
+                f"computed {table.n_computed:,} of {table.n_evaluations:,} distinct evaluations in {table.seconds:.1f} s"
+            )
+
+
+@app.command()
+def correlate(
+    scores: Annotated[Path, typer.Argument(help="A run folder, or a csv written by `untrained score`.")],
+    against: Annotated[str, typer.Option(help="Truth: table:dataset:metric, or a csv file with an arch column.")],
+    column: Annotated[str | None, typer.Option(help="Column of the csv file that holds the truth.")] = None,
+    undefined: Annotated[Undefined, typer.Option(help="Undefined scores: leave out, or rank last.")] = Undefined.OMIT,
+    form: Annotated[ReportFormat, typer.Option("--format", help="How to print the result.")] = ReportFormat.TABLE,
+) -> None:
+    r"""Measure how scores agree with what training gave.
+
+    \b
+    Examples:
+      untrained correlate runs/first --against nasbench201:cifar10:test_acc
+      untrained correlate scores.csv --against mine.csv --column valid_acc --undefined worst --format json
+    """
+    import json
+
+    from untrained.report import console as show
+    from untrained.report.compare import correlate as compare
+    from untrained.tables import load_truth
+
+    comparison = compare(scores, load_truth(against, column), undefined=undefined.value)
+    if form is ReportFormat.JSON:
+        print(json.dumps(comparison.as_dict(), indent=2))  # noqa: T201
+        return
+    stdout = _console()
+    stdout.print(f"agreement with {comparison.truth.source}", soft_wrap=True)
+    stdout.print(show.agreement_table([comparison]))
+    if comparison.n_without_truth:
+        stdout.print(f"{comparison.n_without_truth:,} scored architectures have no truth and are left out")
+
+
+@app.command()
+def spaces() -> None:
+    """List the spaces."""
+    from untrained.spaces import SPACES
+
+    for name in SPACES:
+        space = SPACES[name]
+        typer.echo(f"{name}  {len(space):,} architectures  {space.title} [{space.cite}]")
+
+
+@app.command()
+def proxies() -> None:
+    """List the proxies with their parameters, what they need and where they come from."""
+    from rich.table import Table
+
+    from untrained.proxies import PROXIES
+
+    shown = Table(show_lines=True)
+    for heading in ("proxy", "what it is", "parameters", "needs", "shared by equal", "source"):
+        shown.add_column(heading, overflow="fold")
+    for name in PROXIES:
+        found = PROXIES[name]
+        parameters = ", ".join(f"{k}={v}" for k, v in found.parameters.items())
+        needs = (found.needs.name or "").lower()
+        shown.add_row(name, found.summary, parameters, needs, found.scope.value, found.cite)
+    _console().print(shown)
+
+
+@app.command()
+def show(
+    space: Annotated[str, typer.Argument(help="The space.")],
+    arch: Annotated[str, typer.Argument(help="The architecture, in the literature's form.")],
+    out: Annotated[Path | None, typer.Option(help="Also save a drawing of the cell (png, pdf or svg).")] = None,
+) -> None:
+    r"""Draw an architecture and count what it has.
+
+    \b
+    Example:
+      untrained show nasbench201 "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+    """
+    from untrained.graphs import cost, draw
+    from untrained.graphs.canonical import simplify
+    from untrained.spaces import SPACES
+    from untrained.types import Scope
+
+    found = SPACES[space]
+    parsed = found.parse(arch)
+    graph = found.graph(parsed)
+    live = simplify(graph)
+    stdout = _console()
+    stdout.print(found.format(parsed), soft_wrap=True, markup=False, highlight=False)
+    stdout.print(draw.to_text(found.cell(parsed)), soft_wrap=True, markup=False, highlight=False)
+    for label, value in (
+        ("parameters", f"{cost.n_params(graph):,} ({cost.n_params(live):,} live)"),
+        ("FLOPs", f"{cost.n_flops(graph):,} ({cost.n_flops(live):,} live)"),
+        ("depth", f"{cost.depth(live)} layers on the longest path"),
+        ("operations", ", ".join(f"{n} {kind}" for kind, n in cost.operation_counts(graph).items())),
+        ("key", found.canonical(parsed, Scope.KEY)),
+        ("width1_key", found.canonical(parsed, Scope.WIDTH1_KEY)),
+    ):
+        stdout.print(f"{label:<12}{value}", soft_wrap=True, highlight=False)
+    if out is not None:
+        draw.draw_cell(found.cell(parsed), out)
+        stdout.print(f"{'drawing':<12}{out}", soft_wrap=True, highlight=False)
+
+
+def main() -> None:
+    """Entry point: user errors are one line on standard error and exit code 2."""
+    try:
+        app(standalone_mode=True)
+    except UntrainedError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has gone; nothing left to tell
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror or error}")
+
+
+def _fail(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    raise SystemExit(2)
+
+
+def _archs(space: "Space", source: str | None, sample: int | None, seed: int) -> "list[Arch] | None":
+    if source is not None and sample is not None:
+        raise BadInputError("give --archs or --sample, not both.")
+    if sample is not None:
+        import numpy as np
+
+        return space.sample(np.random.default_rng(seed), sample)
+    if source is None:
+        return None
+    name = "standard input" if source == "-" else source
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataMissingError(f"{name} not found. Give a file with one architecture a line, or - .") from None
+    except UnicodeDecodeError:
+        raise BadInputError(f"{name} is not a text file. Give one architecture a line.") from None
+    archs = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip() and not line.startswith("#"):
+            try:
+                archs.append(space.parse(line.strip()))
+            except OutOfSpaceError as error:
+                raise OutOfSpaceError(f"{name}, line {number}: {error}") from None
+    if not archs:
+        raise BadInputError(f"{name} has no architectures. Give one a line.")
+    return archs
+
+
+def _console(*, stderr: bool = False) -> "Console":
+    from rich.console import Console
+
+    console = Console(stderr=stderr)
+    if not console.is_terminal:
+        console.width = max(console.width, 120)  # a file or pipe has no width of its own
+    return console
+
+
+@contextmanager
+def _progress(console: "Console") -> "Iterator[Progress]":
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns: tuple[Any, ...] = (
+        TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("scoring", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""The one place where scores meet what training gave."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from untrained.engine import ScoreTable
+from untrained.engine.store import read_archs, read_parts, read_run
+from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError
+from untrained.proxies import parse_proxies
+from untrained.spaces import SPACES, Space
+from untrained.stats import Agreement, SteigerTest, Undefined, agreement, spearman, steiger_z
+from untrained.tables import Truth
+from untrained.types import Scope, Status
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How proxies agree with a truth.
+
+    `agreements` by proxy; `pairs` compares the Spearman correlations of two proxies on the architectures that both
+    define. `values` and `truth` hold what was compared, one row for each architecture, undefined scores NaN.
+    """
+
+    truth: Truth
+    space: str | None
+    n_without_truth: int
+    agreements: Mapping[str, Agreement]
+    pairs: Mapping[tuple[str, str], SteigerTest]
+    arch: tuple[str, ...]
+    values: Mapping[str, NDArray[np.float64]]
+    truth_value: NDArray[np.float64]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values: for each proxy its measures, and the paired tests."""
+        return {
+            "truth": {"source": self.truth.source, "column": self.truth.column, "unit": self.truth.unit},
+            "space": self.space,
+            "n_without_truth": self.n_without_truth,
+            "proxies": {name: found.as_dict() for name, found in self.agreements.items()},
+            "steiger": [
+                {"proxies": list(names), "z": _plain(test.statistic), "p": _plain(test.p_value)}
+                for names, test in self.pairs.items()
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores read back: for each proxy one number for each architecture, NaN where undefined."""
+
+    source: str
+    space: str | None
+    arch: tuple[str, ...]
+    values: Mapping[str, NDArray[np.float64]]
+
+
+def load_scores(source: Path | str) -> Scores:
+    """Scores from a run folder or a csv file with the columns arch, proxy, value, status.
+
+    Architectures that occur several times count once, since the score of an architecture is one number.
+
+    Raises:
+        DataMissingError: nothing there.
+        BadInputError: other columns, a value that is no number, or one architecture with two scores.
+    """
+    path = Path(source)
+    if path.is_dir():
+        return _from_run(path)
+    if not path.is_file():
+        raise DataMissingError(
+            f"no scores at {path}: expected a run folder or a csv file written by `untrained score`."
+        )
+    return _from_csv(path)
+
+
+def from_table(table: ScoreTable) -> Scores:
+    """Scores of a ScoreTable."""
+    rows = table.frame.select("arch", "proxy", "value").iter_rows()
+    return _gathered("scores", table.space, ((a, p, np.nan if v is None else v) for a, p, v in rows))
+
+
+def correlate(
+    scores: ScoreTable | Scores | Path | str, truth: Truth, *, undefined: Undefined = "omit", level: float = 0.95
+) -> Comparison:
+    """Measure how each proxy agrees with what training gave.
+
+    Architectures are joined by their text in the space's own form. Distinct networks (equal `key`) are the unit of
+    the intervals; where the space is unknown, distinct texts are. Proxies whose paper says lower is better, and
+    truths such as losses, are turned round first, so that agreement is positive.
+
+    Args:
+        scores: a ScoreTable, Scores, or the path of a run folder or csv file.
+        truth: from `untrained.tables.load_truth`.
+        undefined: "omit" leaves undefined scores out; "worst" ranks them last.
+        level: of the confidence intervals.
+
+    Raises:
+        BadInputError: no architecture has both a score and a truth.
+    """
+    if isinstance(scores, ScoreTable):
+        scores = from_table(scores)
+    elif not isinstance(scores, Scores):
+        scores = load_scores(scores)
+    space = _space(scores, truth)
+    measured = _by_arch(truth, space)
+    normal = [_normal(text, space) for text in scores.arch]
+    keep = np.array([text in measured for text in normal], bool)
+    if not keep.any():
+        example = f" Scores are of architectures like {scores.arch[0]}, " if scores.arch else " There are no scores, "
+        raise BadInputError(
+            f"no architecture has both a score ({scores.source}) and a truth ({truth.source})."
+            f"{example}truths of ones like {truth.arch[0] if truth.arch else 'none'}."
+        )
+    joined = [text for text, kept in zip(normal, keep, strict=True) if kept]
+    y = np.array([measured[text] for text in joined])
+    clusters = _clusters(joined, space)
+    values = {name: column[keep] for name, column in scores.values.items()}
+    sign = 1.0 if truth.higher_is_better else -1.0
+    oriented = {name: column * _direction(name) for name, column in values.items()}
+    found = {
+        name: agreement(column, sign * y, clusters=clusters, undefined=undefined, level=level)
+        for name, column in oriented.items()
+    }
+    pairs = {
+        (a, b): _steiger(oriented[a], oriented[b], sign * y, clusters) for a, b in combinations(sorted(oriented), 2)
+    }
+    return Comparison(truth, space.name if space else None, int((~keep).sum()), found, pairs, tuple(joined), values, y)
+
+
+def _from_run(folder: Path) -> Scores:
+    protocol = read_run(folder)["protocol"]
+    space = SPACES[protocol["space"]]
+    archs = [space.parse(text) for text in read_archs(folder)]
+    parts = {(row[1], row[0]): row[2] for row in read_parts(folder).iter_rows()}
+    values = {}
+    for bound in parse_proxies(",".join(protocol["proxies"])):
+        column = [parts.get((bound.text, space.canonical(arch, bound.proxy.scope)), np.nan) for arch in archs]
+        values[bound.text] = np.array([np.nan if v is None else v for v in column], np.float64)
+    return Scores(str(folder), space.name, tuple(space.format(arch) for arch in archs), values)
+
+
+def _from_csv(path: Path) -> Scores:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path} is not a text file. Give a csv file written by `untrained score`.") from error
+    reader = csv.DictReader(io.StringIO(text))
+    missing = [name for name in ("arch", "proxy", "value") if name not in (reader.fieldnames or ())]
+    if missing:
+        found = ", ".join(reader.fieldnames or ()) or "none"
+        raise BadInputError(f"{path}: expected columns arch, proxy, value, status, got {found}.")
+
+    def rows() -> Any:
+        for row in reader:
+            value, status = row["value"], row.get("status") or Status.OK
+            try:
+                number = float(value) if value and status == Status.OK else np.nan
+            except ValueError:
+                raise BadInputError(f"{path}, line {reader.line_num}: value {value!r} is not a number.") from None
+            if not row["arch"] or not row["proxy"]:
+                raise BadInputError(f"{path}, line {reader.line_num}: no architecture or no proxy.")
+            yield row["arch"], row["proxy"], number if np.isfinite(number) else np.nan
+
+    return _gathered(str(path), None, rows())
+
+
+def _gathered(source: str, space: str | None, rows: Any) -> Scores:
+    by_proxy: dict[str, dict[str, float]] = {}
+    for arch, proxy, value in rows:
+        known = by_proxy.setdefault(proxy, {})
+        if arch in known and not (known[arch] == value or (np.isnan(known[arch]) and np.isnan(value))):
+            raise BadInputError(f"{source}: {proxy} of {arch} is given twice with different values.")
+        known[arch] = value
+    archs = tuple(dict.fromkeys(arch for known in by_proxy.values() for arch in known))
+    values = {
+        proxy: np.array([known.get(arch, np.nan) for arch in archs], np.float64) for proxy, known in by_proxy.items()
+    }
+    return Scores(source, space, archs, values)
+
+
+def _space(scores: Scores, truth: Truth) -> Space | None:
+    """The space both speak of: as stated, or else the one that can read the architectures."""
+    name = scores.space or truth.space
+    if name is not None:
+        return SPACES[name]
+    for candidate in SPACES:
+        try:
+            SPACES[candidate].parse(scores.arch[0])
+        except (OutOfSpaceError, IndexError):
+            continue
+        return SPACES[candidate]
+    return None
+
+
+def _normal(text: str, space: Space | None) -> str:
+    if space is None:
+        return text
+    try:
+        return space.format(space.parse(text))
+    except OutOfSpaceError:
+        return text
+
+
+def _by_arch(truth: Truth, space: Space | None) -> dict[str, float]:
+    """Mean truth of each architecture, missing values left out."""
+    gathered: dict[str, list[float]] = {}
+    for text, value in zip(truth.arch, truth.value.tolist(), strict=True):
+        if value == value:
+            gathered.setdefault(_normal(text, space), []).append(value)
+    return {text: float(np.mean(values)) for text, values in gathered.items()}
+
+
+def _clusters(archs: Sequence[str], space: Space | None) -> NDArray[np.int64]:
+    """Equal labels for equal networks."""
+    keys = archs if space is None else [space.canonical(space.parse(text), Scope.KEY) for text in archs]
+    labels: dict[str, int] = {}
+    return np.array([labels.setdefault(key, len(labels)) for key in keys], np.int64)
+
+
+def _direction(proxy: str) -> float:
+    """+1 or -1 as the proxy's paper says; scores of foreign proxies are taken as higher is better."""
+    try:
+        return 1.0 if parse_proxies(proxy)[0].proxy.higher_is_better else -1.0
+    except (LookupError, BadInputError):
+        return 1.0
+
+
+def _steiger(
+    a: NDArray[np.float64], b: NDArray[np.float64], y: NDArray[np.float64], clusters: NDArray[np.int64]
+) -> SteigerTest:
+    both = np.isfinite(a) & np.isfinite(b)
+    n = len(np.unique(clusters[both]))
+    if n < 4:
+        return SteigerTest(np.nan, np.nan)
+    a, b, y = a[both], b[both], y[both]
+    return steiger_z(spearman(a, y), spearman(b, y), spearman(a, b), n)
+
+
+def _plain(value: float) -> float | None:
+    return None if value != value else value
