@@ -1,1 +1,61 @@
-"""Rank neural architectures without training them, and say how far the ranking can be trusted."""
+"""Rank neural architectures without training them, and say how far the ranking can be trusted.
+
+>>> import untrained
+>>> space = untrained.SPACES["nasbench201"]
+>>> len(space)
+15625
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from untrained.batches import load_batch, make_batch
+    from untrained.engine import ScoreTable, score
+    from untrained.proxies import PROXIES, Network, proxy
+    from untrained.report import Comparison, correlate
+    from untrained.spaces import SPACES, Space
+    from untrained.tables import TABLES, load_truth
+    from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
+
+__all__ = [
+    "PROXIES",
+    "SPACES",
+    "TABLES",
+    "Arch",
+    "Batch",
+    "Comparison",
+    "Network",
+    "Outcome",
+    "Scope",
+    "Score",
+    "ScoreTable",
+    "Space",
+    "Status",
+    "Task",
+    "correlate",
+    "load_batch",
+    "load_truth",
+    "make_batch",
+    "proxy",
+    "score",
+]
+
+_HOMES = {
+    "batches": ("load_batch", "make_batch"),
+    "engine": ("ScoreTable", "score"),
+    "proxies": ("PROXIES", "Network", "proxy"),
+    "report": ("Comparison", "correlate"),
+    "spaces": ("SPACES", "Space"),
+    "tables": ("TABLES", "load_truth"),
+    "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use, so that `import untrained` and the command line start at once."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'untrained' has no attribute {name!r}")
+    return getattr(import_module(f"untrained.{home}"), name)

@@ -147,7 +147,7 @@ def score(
                 stdout.print(show.ranking(table, proxy.text, proxy.proxy.higher_is_better))
             stdout.print(show.statuses(table))
             stdout.print(
-                f"computed {table.n_computed:,} of {table.n_evaluations:,} distinct evaluations in {table.seconds:.1f} s"
+                f"{table.n_computed:,} of {table.n_evaluations:,} distinct scores computed in {table.seconds:.1f} s"
             )
 
 

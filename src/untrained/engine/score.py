@@ -12,7 +12,7 @@ import polars as pl
 from untrained.batches import load_batch
 from untrained.engine.store import Store
 from untrained.engine.table import COLUMNS, ScoreTable
-from untrained.engine.worker import Item, Row, work
+from untrained.engine.worker import Item, Row, compile_kernels, work
 from untrained.errors import BadInputError
 from untrained.proxies import BoundProxy, Needs, parse_proxies
 from untrained.spaces import SPACES, Space
@@ -187,15 +187,9 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
         yield from (work(chunk, wanted.task, wanted.batch) for chunk in chunks)
         return
     if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
-        _compile_once(items[0], wanted)
+        compile_kernels()  # here once, so that the processes find the result on disk
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
     yield from parallel(joblib.delayed(work)(chunk, wanted.task, wanted.batch) for chunk in chunks)
-
-
-def _compile_once(item: Item, wanted: Plan) -> None:
-    """Fill the compiler's cache on disk before several processes would each do the same work."""
-    tiny = Batch("warm-up", wanted.batch.x[:2], "")
-    work([item], wanted.task, tiny)
 
 
 def _expand(wanted: Plan, done: dict[tuple[str, str], Row]) -> pl.DataFrame:

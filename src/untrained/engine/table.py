@@ -50,7 +50,7 @@ class ScoreTable:
 
     def csv(self) -> str:
         """Comma-separated text with the columns of COLUMNS; the value is empty unless the status is ok."""
-        return self.frame.write_csv()
+        return self.frame.with_columns(pl.col("detail").replace("", None)).write_csv()
 
     def json(self) -> str:
         """One object: the protocol and the rows."""

@@ -48,12 +48,9 @@ def statuses(table: ScoreTable) -> Table:
     shown = Table(title="status", title_justify="left")
     for heading, justify in (("proxy", "left"), ("status", "left"), ("architectures", "right"), ("reason", "left")):
         shown.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    counts = (
-        table.frame.group_by("proxy", "status", maintain_order=True)
-        .agg(pl.len(), pl.col("detail").mode().sort().first())
-        .iter_rows()
-    )
-    for proxy, status, count, detail in counts:
+    counts = table.frame.group_by("proxy", "status").agg(pl.len(), pl.col("detail").mode().sort().first())
+    order = {proxy: place for place, proxy in enumerate(table.proxies)}
+    for proxy, status, count, detail in sorted(counts.iter_rows(), key=lambda row: (order[row[0]], -row[2])):
         shown.add_row(proxy, status, f"{count:,}", detail)
     return shown
 
@@ -95,8 +92,8 @@ _LABELS = [
     "Kendall tau-b",
     "rho in top 10% trained",
     "tau in top 10% trained",
-    "top-10% scored in top-10%",
-    "top-64 scored in top-5%",
+    "top-10% in top-10%",
+    "top-64 in top-5%",
     "nDCG",
 ]
 

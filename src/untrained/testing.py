@@ -1,0 +1,111 @@
+"""Checkers of what the project promises of every space, proxy and table; for plugin authors too.
+
+Each raises AssertionError, saying what is broken, or returns None:
+
+>>> from untrained.spaces import SPACES
+>>> check_space(SPACES["nasbench201"], n=5)
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+from untrained.batches import load_batch
+from untrained.engine.worker import Item, work
+from untrained.errors import OutOfSpaceError
+from untrained.graphs import cost
+from untrained.graphs.canonical import key, simplify, width1_key
+from untrained.proxies import Needs, Network, Proxy
+from untrained.spaces import SPACES, Space
+from untrained.tables import Table
+from untrained.types import Outcome, Scope, Status
+
+
+def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
+    """Order, text form, mutation, graphs and keys of `n` random architectures."""
+    _require(len(space) > 0, "the space is empty")
+    _require(bool(space.name and space.title and space.cite), "a space needs name, title and cite")
+    rng = np.random.default_rng(seed)
+    for i in (0, len(space) - 1):
+        _require(space.index(space[i]) == i, f"index(space[{i}]) is not {i}")
+    for outside in (-1, len(space)):
+        _require(_raises(IndexError, partial(space.__getitem__, outside)), f"space[{outside}] must raise IndexError")
+    _require(_raises(OutOfSpaceError, partial(space.parse, "?")), "parse('?') must raise OutOfSpaceError")
+    archs = space.sample(rng, min(n, len(space)))
+    _require(len(set(archs)) == len(archs), "sample() repeats an architecture")
+    for arch in archs:
+        text = space.format(arch)
+        _require(space.parse(text) == arch, f"parse(format(arch)) is not arch for {text}")
+        _require(space[space.index(arch)] == arch, f"space[index(arch)] is not arch for {text}")
+        mutant = space.mutate(arch, rng)
+        _require(mutant != arch and space[space.index(mutant)] == mutant, f"mutate({text}) gives {mutant}")
+        graph = space.graph(arch)
+        _require(graph.nodes[0].shape == space.task.input_shape, f"{text}: the graph does not read the task's images")
+        live = simplify(graph)
+        _require(simplify(live) == live, f"{text}: simplifying twice changes the graph")
+        _require(cost.n_params(live) <= cost.n_params(graph), f"{text}: more live parameters than parameters")
+        _require(space.canonical(arch, Scope.KEY) == key(space.cell(arch)), f"{text}: key is not that of the cell")
+        _require(space.canonical(arch, Scope.WIDTH1_KEY) == width1_key(space.cell(arch)), f"{text}: width1_key differs")
+
+
+def check_proxy(proxy: Proxy, *, space: str = "nasbench201", n: int = 4, seed: int = 0) -> None:
+    """Equal twice, batch untouched, independent of other proxies and of order, equal within its scope."""
+    _require(bool(proxy.summary and proxy.cite), "a proxy needs a docstring and a source")
+    bound = proxy.bind()
+    found = SPACES[space]
+    batch = load_batch("normal", found.task.input_shape, 4)
+    before = batch.x.copy()
+    archs = found.sample(np.random.default_rng(seed), n)
+    alone = [_values(bound(Network(found.graph(arch)), batch)) for arch in archs]
+    shared = [Network(found.graph(arch)) for arch in archs]
+    for network in shared:  # what another proxy read before must not matter
+        if Needs.RESPONSES in proxy.needs:
+            network.response(batch, 0.5)
+    again = [_values(bound(network, batch)) for network in reversed(shared)][::-1]
+    _require(alone == again, f"{bound.text} is not a pure function: {alone} then {again}")
+    _require(bool((batch.x == before).all()), f"{bound.text} changes the batch")
+    rows = work([Item(arch, ((bound.text, "key"),)) for arch in archs], found.task, batch)
+    worked = [(row.value, row.status) for row in rows]
+    _require(worked == alone, f"{bound.text}: the engine gives {worked}, a direct call {alone}")
+    if proxy.scope is not Scope.CODE:
+        classes = found.unique(found.sample(np.random.default_rng(seed), 300), proxy.scope).values()
+        for first, second, *_ in [members for members in classes if len(members) > 1][:n]:
+            values = [_values(bound(Network(found.graph(arch)), batch)) for arch in (first, second)]
+            message = f"{bound.text} differs between {found.format(first)} and {found.format(second)}: {values}"
+            _require(values[0] == values[1], message)
+
+
+def check_table(table: Table) -> None:
+    """Every column can be read and says what it is; values are in range; architectures are of the space."""
+    space = SPACES[table.space]
+    _require(bool(table.columns()), f"table {table.name} has no columns")
+    for column in table.columns():
+        truth = table.read(column.dataset, column.metric)
+        _require(len(truth.arch) == len(truth.value) > 0, f"{truth.column}: lengths differ or nothing there")
+        _require(bool(truth.source), f"{truth.column} does not say where it comes from")
+        known = truth.value[~np.isnan(truth.value)]
+        if column.unit == "fraction":
+            _require(bool((known >= 0).all() and (known <= 1).all()), f"{truth.column} is not a fraction")
+        for text in truth.arch[:: max(1, len(truth.arch) // 100)]:
+            _require(space.format(space.parse(text)) == text, f"{truth.column}: {text} is not in the space's form")
+
+
+def _values(result: float | Outcome) -> tuple[float | None, str]:
+    outcome = result if isinstance(result, Outcome) else Outcome(float(result))
+    if outcome.value is None:
+        _require(outcome.status is not Status.OK and bool(outcome.detail), f"no value and no reason: {outcome}")
+    return outcome.value, outcome.status.value
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(message)
+
+
+def _raises(error: type[Exception], action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except error:
+        return True
+    return False
