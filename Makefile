@@ -36,10 +36,11 @@ bench: .venv/.dev ## time the scoring of a whole space on this machine
 	@$(BIN)/python bench/whole_space.py
 
 docs: .venv/.dev ## build the documentation into site/; a broken link is an error
-	@$(BIN)/mkdocs build --strict
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Built site/index.html"
 
-clean: ## remove what the targets made: .venv, site/, demo/, caches
-	@rm -rf .venv site demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+clean: ## remove what the targets made: .venv, site/, untrained-demo/, caches
+	@rm -rf .venv site untrained-demo dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
 	@find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The pip script is the last thing that making a virtual environment writes.

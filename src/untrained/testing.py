@@ -65,7 +65,8 @@ def check_proxy(proxy: Proxy, *, space: str = "nasbench201", n: int = 4, seed: i
     again = [_values(bound(network, batch)) for network in reversed(shared)][::-1]
     _require(alone == again, f"{bound.text} is not a pure function: {alone} then {again}")
     _require(bool((batch.x == before).all()), f"{bound.text} changes the batch")
-    rows = work([Item(arch, ((bound.text, "key"),)) for arch in archs], found.task, batch)
+    items = [Item(arch, ((bound.text, "key"),)) for arch in archs]
+    rows = work(items, found, {bound.text: bound}, found.task, batch)
     worked = [(row.value, row.status) for row in rows]
     _require(worked == alone, f"{bound.text}: the engine gives {worked}, a direct call {alone}")
     if proxy.scope is not Scope.CODE:

@@ -49,7 +49,7 @@ class Plan:
             "space_version": self.space.version,
             "task": {**asdict(self.task), "input_shape": list(self.task.input_shape)},
             "batch": {"name": self.batch.name, "n": len(self.batch.x), "digest": self.batch.digest},
-            "proxies": {proxy.text: proxy.proxy.version for proxy in self.proxies},
+            "proxies": {bound.text: bound.proxy.protocol for bound in self.proxies},
         }
 
 
@@ -106,7 +106,8 @@ def score(
 
     Args:
         space: a name of SPACES, or a space.
-        proxies: names, separated by commas, with parameters in parentheses: "epsinas(low=1e-4,high=10),params".
+        proxies: names, separated by commas, with parameters in parentheses: "epsinas(low=1e-4,high=10),params"; or
+            proxies of one's own, bound: [my_proxy.bind(weight=2.0)].
         archs: architectures or their texts, duplicates allowed; None is the whole space.
         task: what networks are built for; None is the benchmark's own.
         batch: a named batch, a .npy or .npz file, or a Batch.
@@ -181,15 +182,16 @@ def run(
 
 
 def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[Row]]:
+    settings = wanted.space, {proxy.text: proxy for proxy in wanted.proxies}, wanted.task, wanted.batch
     chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
     n_workers = min(n_workers, len(chunks))
     if n_workers <= 1:
-        yield from (work(chunk, wanted.task, wanted.batch) for chunk in chunks)
+        yield from (work(chunk, *settings) for chunk in chunks)
         return
     if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
         compile_kernels()  # here once, so that the processes find the result on disk
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
-    yield from parallel(joblib.delayed(work)(chunk, wanted.task, wanted.batch) for chunk in chunks)
+    yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
 
 
 def _expand(wanted: Plan, done: dict[tuple[str, str], Row]) -> pl.DataFrame:

@@ -135,10 +135,11 @@ def _refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[st
             raise RunConflictError(
                 f"{folder} holds scores with {name} {old.get(name)}, not {new.get(name)}. Choose another --out."
             )
-    for proxy, number in new["proxies"].items():
-        if old["proxies"].get(proxy, number) != number:
+    for proxy, now in new["proxies"].items():
+        then = old["proxies"].get(proxy, now)
+        if then != now:
             raise RunConflictError(
-                f"{folder} holds scores of {proxy} version {old['proxies'][proxy]}, not {number}. Choose another --out."
+                f"{folder} holds scores of {proxy} version {then['version']}, not {now['version']}. Choose another --out."
             )
 
 

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from untrained.errors import GraphError, MissingDependencyError
 from untrained.graphs.graph import GraphBuilder
-from untrained.proxies import BoundProxy, Needs, Network, parse_proxies
-from untrained.spaces import SPACES
+from untrained.proxies import BoundProxy, Needs, Network
+from untrained.spaces import Space
 from untrained.types import Arch, Batch, Outcome, Status, Task
 
 
@@ -33,15 +33,13 @@ class Item(NamedTuple):
     proxies: tuple[tuple[str, str], ...]  # (proxy text, key)
 
 
-def work(items: Sequence[Item], task: Task, batch: Batch) -> list[Row]:
-    """Evaluate items of one space one after the other; a failure becomes a status, never an exception."""
-    bound = {text: parse_proxies(text)[0] for item in items for text, _ in item.proxies}
-    space = SPACES[items[0].arch.space]
+def work(items: Sequence[Item], space: Space, proxies: Mapping[str, BoundProxy], task: Task, batch: Batch) -> list[Row]:
+    """Evaluate items one after the other; a failure becomes a status, never an exception."""
     rows = []
     for arch, asked in items:
         network = Network(space.graph(arch, task))
         for text, key in asked:
-            proxy = bound[text]
+            proxy = proxies[text]
             prepared = _prepare(network, proxy)
             start = time.perf_counter()
             outcome = prepared or _evaluate(proxy, network, batch)

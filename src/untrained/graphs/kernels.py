@@ -7,303 +7,408 @@ depends on float32 underflow, and sums run in one fixed order, so that equal inp
 The program is a flat list of integers, written by `untrained.graphs.width1` and read here front to back as *sweeps*.
 One sweep computes a plane row by row as a sum of terms and, while its rows are in cache, everything that reads it:
 window operations (convolutions and pools), batch-norm statistics of point-wise functions of it, and its mean.
+
+Cuts. Where all images are flat, borders are all that tells pixels apart: out of their reach, rows are equal to the
+last bit, and so are columns. Along each axis a plane has the *cut* (first, extra): position `first` is stored once and
+stands for `extra` more that follow it. A window operation on a cut plane is the same operation on a smaller plane.
 """
 
 from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
-# Words of one record in the program; width1.py writes them in this order.
-SWEEP_WORDS = 7  # height, width, plane (-1: scratch), n_terms, n_windows, n_statistics, mean (-1: none)
-TERM_WORDS = 6  # plane, rectified before (0 | 1), weighted (0 | 1), multiplicity, norm (-1: none), rectified after
-WINDOW_WORDS = (
-    16  # kind, plane, rectified, multiplicity, norm, kernel h w, stride h w, padding h w, dilation h w, ho wo
+# Words of one record in the program; width1.py writes them in this order. A plane of -1 is the scratch plane.
+HEAD_WORDS = 3  # input channels, height, width
+SWEEP_WORDS = 7  # height, width, plane, n_terms, n_windows, n_statistics, mean (-1: none)
+TERM_WORDS = (
+    7  # plane, rectified before (0 | 1), weighted (0 | 1), multiplicity, norm (-1: none), rectified after, count
 )
+WINDOW_WORDS = (
+    15  # kind, plane, rectified, multiplicity, norm, kernel h w, stride h w, padding h w, dilation h w, ho wo
+)
+STATISTIC_WORDS = 4  # norm, rectified, weighted, multiplicity
 
 CONV, AVG_POOL, AVG_POOL_PADDED, MAX_POOL, STEM = 0, 1, 2, 3, 4
 
+Array = NDArray[Any]
 _jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+# Without reference counts, for functions that allocate nothing: a slice costs two locked increments otherwise.
+_leaf = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 
 
-@intrinsic
-def _fma(context: Any, a: Any, b: Any, c: Any) -> Any:
-    """A * b + c rounded once: what torch's convolutions and norms do, and the same on every machine."""
-    signature = a(a, a, a)
-
-    def generate(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+def _emit_fma(_context: Any, a: Any, _b: Any, _c: Any) -> Any:
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
         return builder.fma(*arguments)
 
-    return signature, generate
+    return a(a, a, a), emit
 
 
-@_jit
-def _copy_row(dst, src, count):
+def _emit_sums(lanes: int) -> Any:
+    """Add the `times`-fold values and squares of `lanes` images at a time to `sums` and `squares` from `at` on.
+
+    Written in vectors so that the sums stay in registers over a whole row; no order of additions is changed.
+    """
+
+    def typed(_context: Any, row: Any, sums: Any, squares: Any, at: Any, first: Any, times: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+            pairs = zip(signature.args[:3], arguments[:3], strict=True)
+            arrays = [context.make_array(kind)(context, builder, argument) for kind, argument in pairs]
+            begin, first, times = arguments[3:]
+            single = row.dtype == types.float32
+            double = ir.VectorType(ir.DoubleType(), lanes)
+            narrow = ir.VectorType(ir.FloatType(), lanes) if single else double
+
+            def pointer(array: Any, index: Any, vector: Any) -> Any:
+                return builder.bitcast(builder.gep(array.data, [index]), vector.as_pointer())
+
+            places = [pointer(array, begin, double) for array in arrays[1:]]
+            totals = [cgutils.alloca_once_value(builder, builder.load(place, align=8)) for place in places]
+            images = builder.extract_value(arrays[1].shape, 0)
+            columns = builder.udiv(builder.extract_value(arrays[0].shape, 0), images)
+            with cgutils.for_range(builder, columns) as column:
+                index = builder.add(builder.mul(column.index, images), begin)
+                value = builder.load(pointer(arrays[0], index, narrow), align=4 if single else 8)
+                if single:
+                    value = builder.fpext(value, double)
+                square = builder.fmul(value, value)  # of a float32 number it is exact
+                repeats = builder.select(builder.icmp_signed("==", column.index, first), times, times.type(1))
+                with cgutils.for_range(builder, repeats):
+                    for total, summand in zip(totals, (value, square), strict=True):
+                        builder.store(builder.fadd(builder.load(total), summand), total)
+            for place, total in zip(places, totals, strict=True):
+                builder.store(builder.load(total), place, align=8)
+
+        return types.void(row, sums, squares, at, first, times), emit
+
+    return intrinsic(typed)
+
+
+_fma: Any = intrinsic(_emit_fma)  # a * b + c rounded once, as in torch's convolutions and norms, on every machine
+_sums32: Any = _emit_sums(32)
+_sums8: Any = _emit_sums(8)
+_sums1: Any = _emit_sums(1)
+
+
+# Point-wise loops. Factors of one are left out: multiplying a subnormal number costs a hundred times a normal one. ----
+
+
+@_leaf
+def _copy(dst: Array, src: Array) -> None:
     for i in range(dst.size):
-        dst[i] = count * src[i]
+        dst[i] = src[i]
 
 
-@_jit
-def _add_row(dst, src, count):
+@_leaf
+def _add(dst: Array, src: Array) -> None:
+    for i in range(dst.size):
+        dst[i] += src[i]
+
+
+@_leaf
+def _add_times(dst: Array, src: Array, count: Any) -> None:
     for i in range(dst.size):
         dst[i] += count * src[i]
 
 
-@_jit
-def _point(value, floor, weight, multiplicity, scale, shift, floor_after):
+@_leaf
+def _times(dst: Array, count: Any) -> None:
+    for i in range(dst.size):
+        dst[i] = count * dst[i]
+
+
+@_leaf
+def _scale(dst: Array, src: Array, floor: Any, weight: Any, multiplicity: Any) -> None:
+    for i in range(dst.size):
+        dst[i] = multiplicity * (weight * (floor if src[i] < floor else src[i]))
+
+
+@_leaf
+def _copy_norm(dst: Array, src: Array, scale: Any, shift: Any, floor_after: Any) -> None:
+    for i in range(dst.size):
+        t = _fma(src[i], scale, shift)
+        dst[i] = floor_after if t < floor_after else t
+
+
+@_leaf
+def _add_norm(dst: Array, src: Array, scale: Any, shift: Any, floor_after: Any) -> None:
+    for i in range(dst.size):
+        t = _fma(src[i], scale, shift)
+        dst[i] += floor_after if t < floor_after else t
+
+
+@_leaf
+def _copy_scaled_norm(
+    dst: Array, src: Array, floor: Any, weight: Any, multiplicity: Any, scale: Any, shift: Any, floor_after: Any
+) -> None:
     """Scale * (multiplicity * (weight * max(value, floor))) + shift, at least floor_after; NaN stays NaN."""
-    t = floor if value < floor else value
-    t = _fma(multiplicity * (weight * t), scale, shift)
-    return floor_after if t < floor_after else t
-
-
-@_jit
-def _copy_term(dst, src, count, floor, weight, multiplicity, scale, shift, floor_after):
-    for i in range(dst.size):
-        dst[i] = count * _point(src[i], floor, weight, multiplicity, scale, shift, floor_after)
-
-
-@_jit
-def _add_term(dst, src, count, floor, weight, multiplicity, scale, shift, floor_after):
-    for i in range(dst.size):
-        dst[i] += count * _point(src[i], floor, weight, multiplicity, scale, shift, floor_after)
-
-
-@_jit
-def _copy_channels(dst, src, count, floor, weight, channels):
-    """Count * the sum over `channels` equal channels of weight * max(src, floor), added up one by one as torch does."""
     for i in range(dst.size):
         t = floor if src[i] < floor else src[i]
-        total = weight * t
-        for _ in range(1, channels):
-            total = _fma(weight, t, total)
-        dst[i] = count * total
+        t = _fma(multiplicity * (weight * t), scale, shift)
+        dst[i] = floor_after if t < floor_after else t
 
 
-@_jit
-def _add_channels(dst, src, count, floor, weight, channels):
+@_leaf
+def _add_scaled_norm(
+    dst: Array, src: Array, floor: Any, weight: Any, multiplicity: Any, scale: Any, shift: Any, floor_after: Any
+) -> None:
     for i in range(dst.size):
         t = floor if src[i] < floor else src[i]
-        total = weight * t
-        for _ in range(1, channels):
-            total = _fma(weight, t, total)
-        dst[i] += count * total
+        t = _fma(multiplicity * (weight * t), scale, shift)
+        dst[i] += floor_after if t < floor_after else t
 
 
-@_jit
-def _accumulate(row, sums, squares, floor, weight, multiplicity):
-    """Add a row's values and squares, image by image, in float64."""
-    n = sums.size
-    for x in range(row.size // n):
-        part = row[x * n : (x + 1) * n]
-        for b in range(n):
-            t = floor if part[b] < floor else part[b]
-            value = np.float64(multiplicity * (weight * t))
-            sums[b] += value
-            squares[b] += value * value
-
-
-@_jit
-def _rows1(dst, a, floor, weight):
+@_leaf
+def _rectify(dst: Array) -> None:
+    zero = dst.dtype.type(0.0)
     for i in range(dst.size):
-        dst[i] = weight * (floor if a[i] < floor else a[i])
+        dst[i] = zero if dst[i] < zero else dst[i]
 
 
-@_jit
-def _rows2(dst, a, b, floor, weight):
+@_leaf
+def _channels(dst: Array, src: Array, floor: Any, weight: Any, channels: int) -> None:
+    """The sum over `channels` equal channels of weight * max(src, floor), added up one by one as torch does."""
+    for i in range(dst.size):
+        dst[i] = weight * (floor if src[i] < floor else src[i])
+    left = channels - 1
+    while left >= 5:
+        for i in range(dst.size):
+            t = floor if src[i] < floor else src[i]
+            total = _fma(weight, t, _fma(weight, t, _fma(weight, t, dst[i])))
+            dst[i] = _fma(weight, t, _fma(weight, t, total))
+        left -= 5
+    for _ in range(left):
+        _add_rectified(dst, src, floor, weight)
+
+
+# Windows --------------------------------------------------------------------------------------------------------------
+
+
+@_leaf
+def _rows2(dst: Array, a: Array, b: Array, floor: Any, weight: Any) -> None:
     for i in range(dst.size):
         dst[i] = _fma(weight, floor if b[i] < floor else b[i], weight * (floor if a[i] < floor else a[i]))
 
 
-@_jit
-def _rows3(dst, a, b, c, floor, weight):
+@_leaf
+def _rows3(dst: Array, a: Array, b: Array, c: Array, floor: Any, weight: Any) -> None:
     for i in range(dst.size):
         t = _fma(weight, floor if b[i] < floor else b[i], weight * (floor if a[i] < floor else a[i]))
         dst[i] = _fma(weight, floor if c[i] < floor else c[i], t)
 
 
-@_jit
-def _add_rectified(dst, a, floor, weight):
+@_leaf
+def _add_rectified(dst: Array, a: Array, floor: Any, weight: Any) -> None:
     for i in range(dst.size):
         dst[i] = _fma(weight, floor if a[i] < floor else a[i], dst[i])
 
 
-@_jit
-def _larger(dst, a):
+@_leaf
+def _larger(dst: Array, a: Array) -> None:
     for i in range(dst.size):
         dst[i] = a[i] if a[i] > dst[i] or a[i] != a[i] else dst[i]  # NaN wins, as in torch
 
 
-@_jit
-def _columns2(dst, a, b, multiplicity):
-    for i in range(dst.size):
-        dst[i] = multiplicity * (a[i] + b[i])
-
-
-@_jit
-def _columns3(dst, a, b, c, multiplicity):
+@_leaf
+def _columns3(dst: Array, a: Array, b: Array, c: Array, multiplicity: Any) -> None:
     for i in range(dst.size):
         dst[i] = multiplicity * (a[i] + b[i] + c[i])
 
 
+@_leaf
+def _sum5(dst: Array, a: Array, b: Array, c: Array, d: Array, e: Array) -> None:
+    for i in range(dst.size):
+        dst[i] = a[i] + b[i] + c[i] + d[i] + e[i]
+
+
+@_leaf
+def _mean5(dst: Array, a: Array, b: Array, c: Array, d: Array, count: Any) -> None:
+    for i in range(dst.size):
+        dst[i] = (dst[i] + a[i] + b[i] + c[i] + d[i]) / count
+
+
+@_leaf
+def _ninth5(dst: Array, a: Array, b: Array, c: Array, d: Array) -> None:
+    """_mean5 of nine without the slow division, for float32: the remainder corrects the product with 1/9.
+
+    Equal to division for every one of the 2^32 numbers; a remainder of zero or NaN has nothing to correct.
+    """
+    nine = dst.dtype.type(9.0)
+    ninth = dst.dtype.type(1.0) / nine
+    for i in range(dst.size):
+        total = dst[i] + a[i] + b[i] + c[i] + d[i]
+        quotient = total * ninth
+        remainder = _fma(-nine, quotient, total)
+        dst[i] = _fma(remainder, ninth, quotient) if abs(remainder) > 0 else quotient
+
+
+@_leaf
+def _add_images(dst: Array, a: Array, b: Array, c: Array, weight: Any) -> None:
+    for i in range(dst.size):
+        dst[i] = _fma(weight, c[i], _fma(weight, b[i], _fma(weight, a[i], dst[i])))
+
+
+@_leaf
+def _stored(position: int, first: int, extra: int) -> int:
+    """Where a position is stored along an axis cut at `first` by `extra`."""
+    return position if position <= first else max(first, position - extra)
+
+
+@_leaf
+def _taps(at: int, size: int, first: int, extra: int, record: Array, axis: int, taps: Array) -> int:
+    """Where the window of output position `at` reads the input; how many positions are inside it."""
+    count = 0
+    for k in range(record[5 + axis]):
+        position = at * record[7 + axis] - record[9 + axis] + k * record[11 + axis]
+        if 0 <= position < size:
+            taps[count] = _stored(position, first, extra)
+            count += 1
+    return count
+
+
 @_jit
-def _window_row(space, source, out, yo, height, width, n, record, weight, column):
-    """One output row of a convolution or pool. `column` is scratch for the vertically reduced input row."""
-    kind = record[0]
-    kh, kw, sh, sw, ph, pw, dh, dw = (
-        record[5],
-        record[6],
-        record[7],
-        record[8],
-        record[9],
-        record[10],
-        record[11],
-        record[12],
-    )
-    wo = record[14]
-    length = width * n
-    floor = space.dtype.type(0.0) if record[2] else space.dtype.type(-np.inf)
-    one = space.dtype.type(1.0)
-    factor = weight if kind == CONV else one
-    top = yo * sh - ph
-    first = 0 if top >= 0 else (-top + dh - 1) // dh
-    last = min(kh, (height - 1 - top) // dh + 1)
-    rows = last - first
-    col = column[:length]
-    start = source + (top + first * dh) * length
-    step = dh * length
-    if kind == MAX_POOL:
-        col[:] = space[start : start + length]
-        for k in range(1, rows):
-            _larger(col, space[start + k * step : start + k * step + length])
-    elif rows == 3:
-        _rows3(
-            col,
-            space[start : start + length],
-            space[start + step : start + step + length],
-            space[start + 2 * step : start + 2 * step + length],
-            floor,
-            factor,
-        )
-    elif rows == 2:
-        _rows2(col, space[start : start + length], space[start + step : start + step + length], floor, factor)
+def _runs(outputs: int, size: int, first: int, extra: int, record: Array) -> Array:
+    """Output columns in runs (start, length, taps, source of each tap) along which every source moves on by one."""
+    runs = np.empty((outputs, 3 + record[6]), np.int64)
+    n = 0
+    for x in range(outputs):
+        run = runs[n]
+        run[0], run[1], run[2] = x, 1, _taps(x, size, first, extra, record, 1, run[3:])
+        joins = n > 0 and runs[n - 1, 2] == run[2]
+        if joins:
+            for k in range(run[2]):
+                joins = joins and run[3 + k] == runs[n - 1, 3 + k] + runs[n - 1, 1]
+        if joins:
+            runs[n - 1, 1] += 1
+        else:
+            n += 1
+    return runs[:n]
+
+
+@_leaf
+def _window_row(
+    space: Array,
+    out: int,
+    rows: Array,
+    n_rows: int,
+    length: int,
+    n: int,
+    runs: Array,
+    record: Array,
+    w: Any,
+    col: Array,
+) -> None:
+    """One output row of a convolution or maximum, from rows that begin at `rows`; `col` is their vertical reduction."""
+    dtype = space.dtype.type
+    floor = dtype(0.0) if record[2] else dtype(-np.inf)
+    multiplicity = dtype(record[3])
+    r0, r1, r2 = rows[0], rows[1], rows[2]
+    if record[0] == MAX_POOL:
+        _copy(col, space[r0 : r0 + length])
+        for k in range(1, n_rows):
+            _larger(col, space[rows[k] : rows[k] + length])
+    elif n_rows == 3:
+        _rows3(col, space[r0 : r0 + length], space[r1 : r1 + length], space[r2 : r2 + length], floor, w)
+    elif n_rows == 2:
+        _rows2(col, space[r0 : r0 + length], space[r1 : r1 + length], floor, w)
     else:
-        _rows1(col, space[start : start + length], floor, factor)
-        for k in range(1, rows):
-            _add_rectified(col, space[start + k * step : start + k * step + length], floor, factor)
-
-    target = out + yo * wo * n
-    multiplicity = space.dtype.type(record[3])
-    for xo in range(wo):
-        left = xo * sw - pw
-        begin = 0 if left >= 0 else (-left + dw - 1) // dw
-        end = min(kw, (width - 1 - left) // dw + 1)
-        dst = space[target + xo * n : target + (xo + 1) * n]
-        a = (left + begin * dw) * n
-        stride = dw * n
-        columns = end - begin
-        if kind == MAX_POOL:
-            dst[:] = col[a : a + n]
-            for k in range(1, columns):
-                _larger(dst, col[a + k * stride : a + k * stride + n])
-            continue
-        if kind == CONV:
-            scale = multiplicity
-        elif kind == AVG_POOL:
-            scale = one / space.dtype.type(rows * columns)
+        _scale(col, space[r0 : r0 + length], floor, w, dtype(1.0))
+        for k in range(1, n_rows):
+            _add_rectified(col, space[rows[k] : rows[k] + length], floor, w)
+    for run in runs:
+        size = run[1] * n
+        dst = space[out + run[0] * n : out + run[0] * n + size]
+        a = run[3] * n
+        if record[0] == MAX_POOL:
+            _copy(dst, col[a : a + size])
+            for k in range(1, run[2]):
+                _larger(dst, col[run[3 + k] * n : run[3 + k] * n + size])
+        elif run[2] == 3:
+            b, c = run[4] * n, run[5] * n
+            _columns3(dst, col[a : a + size], col[b : b + size], col[c : c + size], multiplicity)
         else:
-            scale = one / space.dtype.type(kh * kw)
-        if columns == 3:
-            _columns3(
-                dst, col[a : a + n], col[a + stride : a + stride + n], col[a + 2 * stride : a + 2 * stride + n], scale
-            )
-        elif columns == 2:
-            _columns2(dst, col[a : a + n], col[a + stride : a + stride + n], scale)
-        else:
-            _copy_row(dst, col[a : a + n], one)
-            for k in range(1, columns):
-                _add_row(dst, col[a + k * stride : a + k * stride + n], one)
-            _copy_row(dst, dst, scale)
+            _copy(dst, col[a : a + size])
+            for k in range(1, run[2]):
+                _add(dst, col[run[3 + k] * n : run[3 + k] * n + size])
+            _times(dst, multiplicity)
 
 
-@_jit
-def _sum9(dst, s, at, step, row, n, count):
-    """Mean of a 3x3 window, added up in reading order and divided, as torch does: rounding of flat images adds up."""
-    a = s[at : at + n]
-    b = s[at + step : at + step + n]
-    c = s[at + 2 * step : at + 2 * step + n]
-    d = s[at + row : at + row + n]
-    e = s[at + row + step : at + row + step + n]
-    f = s[at + row + 2 * step : at + row + 2 * step + n]
-    g = s[at + 2 * row : at + 2 * row + n]
-    h = s[at + 2 * row + step : at + 2 * row + step + n]
-    i = s[at + 2 * row + 2 * step : at + 2 * row + 2 * step + n]
-    for k in range(n):
-        dst[k] = (a[k] + b[k] + c[k] + d[k] + e[k] + f[k] + g[k] + h[k] + i[k]) / count
-
-
-@_jit
-def _average_row(space, source, out, yo, height, width, n, record):
+@_leaf
+def _average_row(space: Array, out: int, rows: Array, n_rows: int, n: int, runs: Array, record: Array) -> None:
     """One output row of an average pool without rectification."""
-    kh, kw, sh, sw, ph, pw = record[5], record[6], record[7], record[8], record[9], record[10]
-    wo = record[14]
-    length = width * n
-    top = yo * sh - ph
-    y0, y1 = max(top, 0), min(top + kh, height)
-    for xo in range(wo):
-        left = xo * sw - pw
-        x0, x1 = max(left, 0), min(left + kw, width)
-        dst = space[out + (yo * wo + xo) * n : out + (yo * wo + xo + 1) * n]
-        elements = (y1 - y0) * (x1 - x0) if record[0] == AVG_POOL else kh * kw
+    for run in runs:
+        size = run[1] * n
+        dst = space[out + run[0] * n : out + run[0] * n + size]
+        elements = n_rows * run[2] if record[0] == AVG_POOL else record[5] * record[6]
         count = space.dtype.type(elements)
-        at = source + y0 * length + x0 * n
-        if y1 - y0 == 3 and x1 - x0 == 3:
-            _sum9(dst, space, at, n, length, n, count)
+        if n_rows == 3 and run[2] == 3:
+            # In reading order, in two steps: with ten arrays at once LLVM gives up proving that none overlap.
+            x, y, z = run[3] * n, run[4] * n, run[5] * n
+            a, b, c = space[rows[0] :], space[rows[1] :], space[rows[2] :]
+            _sum5(dst, a[x : x + size], a[y : y + size], a[z : z + size], b[x : x + size], b[y : y + size])
+            if elements == 9 and space.itemsize == 4:
+                _ninth5(dst, b[z : z + size], c[x : x + size], c[y : y + size], c[z : z + size])
+            else:
+                _mean5(dst, b[z : z + size], c[x : x + size], c[y : y + size], c[z : z + size], count)
             continue
-        dst[:] = space[at : at + n]
-        for y in range(y0, y1):
-            for x in range(x0, x1):
-                if y > y0 or x > x0:
-                    at = source + y * length + x * n
-                    _add_row(dst, space[at : at + n], space.dtype.type(1.0))
-        for k in range(n):
-            dst[k] /= count
+        for i in range(n_rows):
+            for k in range(run[2]):
+                begin = rows[i] + run[3 + k] * n
+                if i == 0 and k == 0:
+                    _copy(dst, space[begin : begin + size])
+                else:
+                    _add(dst, space[begin : begin + size])
+        for i in range(size):
+            dst[i] /= count
 
 
-@_jit
-def _stem_row(space, source, out, yo, height, width, n, record, weight):
+@_leaf
+def _stem_row(
+    space: Array, out: int, rows: Array, n_rows: int, n: int, runs: Array, planes: Array, channels: int, w: Any
+) -> None:
     """One output row of a convolution of the images themselves, tap by tap: rows, columns, channels, as torch does."""
-    channels = record[3]
-    kh, kw, sh, sw, ph, pw, dh, dw = (
-        record[5],
-        record[6],
-        record[7],
-        record[8],
-        record[9],
-        record[10],
-        record[11],
-        record[12],
-    )
-    wo = record[14]
-    for xo in range(wo):
-        dst = space[out + (yo * wo + xo) * n : out + (yo * wo + xo + 1) * n]
-        dst[:] = space.dtype.type(0.0)
-        for i in range(kh):
-            y = yo * sh - ph + i * dh
-            for j in range(kw):
-                x = xo * sw - pw + j * dw
-                if 0 <= y < height and 0 <= x < width:
-                    for c in range(channels):
-                        at = source + ((c * height + y) * width + x) * n
-                        src = space[at : at + n]
-                        for k in range(n):
-                            dst[k] = _fma(weight, src[k], dst[k])
+    for run in runs:
+        for x in range(run[1]):
+            begin = out + (run[0] + x) * n
+            dst = space[begin : begin + n]
+            dst[:] = space.dtype.type(0.0)
+            for i in range(n_rows):
+                for k in range(run[2]):
+                    at = rows[i] - planes[0] + (run[3 + k] + x) * n
+                    if channels == 3:
+                        a, b, c = planes[0] + at, planes[1] + at, planes[2] + at
+                        _add_images(dst, space[a : a + n], space[b : b + n], space[c : c + n], w)
+                        continue
+                    for channel in range(channels):
+                        a = planes[channel] + at
+                        _add_rectified(dst, space[a : a + n], space.dtype.type(-np.inf), w)
 
 
-@_jit
-def _set_norm(slot, sums, squares, count, weight, eps, scales, shifts, norm_zero):
-    """Turn a plane's sums into batch norm's scale and shift: weight / sqrt(var + eps), -mean * scale."""
+# Batch norm -----------------------------------------------------------------------------------------------------------
+
+
+@_leaf
+def _accumulate(row: Array, first: int, extra: int, sums: Array, squares: Array) -> None:
+    """Add a row's values and squares, image by image, in float64, every column as often as it stands for."""
+    n = sums.size
+    for at in range(0, n - n % 32, 32):
+        _sums32(row, sums, squares, at, first, extra + 1)
+    for at in range(n - n % 32, n - n % 8, 8):
+        _sums8(row, sums, squares, at, first, extra + 1)
+    for at in range(n - n % 8, n):
+        _sums1(row, sums, squares, at, first, extra + 1)
+
+
+@_leaf
+def _set_norm(
+    slot: int, sums: Array, squares: Array, count: int, weight: float, eps: float, scales: Array, shifts: Array
+) -> bool:
+    """Turn a plane's sums into batch norm's scale and shift: weight / sqrt(var + eps), -mean * scale. True if zero."""
     total = 0.0
     total_squares = 0.0
     for b in range(sums.size):
@@ -314,14 +419,73 @@ def _set_norm(slot, sums, squares, count, weight, eps, scales, shifts, norm_zero
     scale = scales.dtype.type(1.0 / np.sqrt(variance + eps)) * scales.dtype.type(weight)
     scales[slot] = scale
     shifts[slot] = -scales.dtype.type(mean) * scale
-    norm_zero[slot] = total_squares == 0.0
+    return bool(total_squares == 0.0)
+
+
+# The program ----------------------------------------------------------------------------------------------------------
+
+
+@_leaf
+def _add_term(
+    row: Array, src: Array, fresh: bool, term: Array, w: Any, scale: Any, shift: Any, temporary: Array
+) -> None:
+    """Add one term to a row, or write it if it is the first; `temporary` is at least as long as the row."""
+    dtype = row.dtype.type
+    rectified, weighted, multiplicity, norm, rectified_after, count = term[1:TERM_WORDS]
+    one, none, zero = dtype(1.0), dtype(-np.inf), dtype(0.0)
+    floor, after = zero if rectified else none, zero if rectified_after else none
+    if count == 1 and norm >= 0 and not rectified and not weighted:
+        if fresh:
+            _copy_norm(row, src, scale, shift, after)
+        else:
+            _add_norm(row, src, scale, shift, after)
+        return
+    if count == 1 and norm >= 0 and weighted:
+        if fresh:
+            _copy_scaled_norm(row, src, floor, w, dtype(multiplicity), scale, shift, after)
+        else:
+            _add_scaled_norm(row, src, floor, w, dtype(multiplicity), scale, shift, after)
+        return
+    value = src
+    if norm >= 0 or rectified or weighted or rectified_after:
+        value = row if fresh else temporary[: row.size]
+        if norm >= 0:
+            factor = w if weighted else one
+            _copy_scaled_norm(value, src, floor, factor, dtype(multiplicity), scale, shift, after)
+        elif weighted and not rectified_after:
+            _channels(value, src, floor, w, multiplicity)
+        elif weighted:
+            _copy_scaled_norm(value, src, floor, w, dtype(multiplicity), one, zero, after)
+        else:
+            _copy(value, src)
+            _rectify(value)
+    elif fresh:
+        _copy(row, src)
+    if fresh:
+        if count > 1:
+            _times(row, dtype(count))
+    elif count > 1:
+        _add_times(row, value, dtype(count))
+    else:
+        _add(row, value)
 
 
 @_jit
-def run(program, offsets, n_norms, scratch, space, n, weight, eps, response):
+def run(
+    program: Array,
+    offsets: Array,
+    n_norms: int,
+    flat: bool,
+    space: Array,
+    n: int,
+    weight: float,
+    eps: float,
+    response: Array,
+) -> None:
     """Evaluate a network whose every weight is `weight`; fill `response`, a row per mean, a number per image.
 
-    `space` holds all planes (`offsets`: where each begins), the network's input first; `n` is the number of images.
+    `space` holds all planes (`offsets`: where each begins), the network's input first and scratch last; `n` is the
+    number of images. If they are `flat`, their planes are one pixel.
     A plane found to be all zero (underflow) is never computed or read again: every operation maps it to exact zero.
     """
     dtype = space.dtype.type
@@ -329,124 +493,160 @@ def run(program, offsets, n_norms, scratch, space, n, weight, eps, response):
     shifts = np.zeros(n_norms, space.dtype)
     norm_zero = np.zeros(n_norms, np.bool_)
     plane_zero = np.zeros(offsets.size, np.bool_)
-    sums = np.zeros((n_norms, n), np.float64)
-    squares = np.zeros((n_norms, n), np.float64)
-    column = np.empty(program[0] * n, space.dtype)
-    one, none, zero = dtype(1.0), dtype(-np.inf), dtype(0.0)
-    w = dtype(weight)
-    pc = 1
+    cuts = np.zeros((offsets.size, 4), np.int64)  # vertical first, extra, horizontal first, extra
+    if flat:
+        cuts[: program[0], 1] = program[1] - 1
+        cuts[: program[0], 3] = program[2] - 1
+    zero, w = dtype(0.0), dtype(weight)
+    pc = HEAD_WORDS
     while pc < program.size:
-        height, width, plane, n_terms, n_windows, n_statistics, mean = program[pc : pc + SWEEP_WORDS]
-        terms = pc + SWEEP_WORDS
-        windows = terms + n_terms * (TERM_WORDS + 1)
-        statistics = windows + n_windows * WINDOW_WORDS
-        pc = statistics + n_statistics * 4
-        length = width * n
-        base = scratch if plane < 0 else offsets[plane]
+        sweep = program[pc : pc + SWEEP_WORDS]
+        plane, n_terms, n_windows, n_statistics, mean = sweep[2:SWEEP_WORDS]
+        pc += SWEEP_WORDS
+        terms = program[pc : pc + n_terms * TERM_WORDS].reshape(n_terms, TERM_WORDS)
+        pc += terms.size
+        windows = program[pc : pc + n_windows * WINDOW_WORDS].reshape(n_windows, WINDOW_WORDS)
+        pc += windows.size
+        statistics = program[pc : pc + n_statistics * STATISTIC_WORDS].reshape(n_statistics, STATISTIC_WORDS)
+        pc += statistics.size
 
         # An input or window plane swept for its readers has no terms of its own.
         all_zero = plane_zero[plane] if n_terms == 0 else True
+        live = np.empty(n_terms, np.bool_)
         for t in range(n_terms):
-            at = terms + t * (TERM_WORDS + 1)
-            norm = program[at + 4]
-            if not (plane_zero[program[at]] or (norm >= 0 and norm_zero[norm])):
+            live[t] = not (plane_zero[terms[t, 0]] or (terms[t, 4] >= 0 and norm_zero[terms[t, 4]]))
+            if live[t]:
                 all_zero = False
-        if plane >= 0:
+        if n_terms > 0:
             plane_zero[plane] = all_zero
-        for k in range(n_windows):
-            norm = program[windows + k * WINDOW_WORDS + 4]
-            plane_zero[program[windows + k * WINDOW_WORDS + 1]] = all_zero
-            if norm >= 0:
-                norm_zero[norm] = all_zero
-        for k in range(n_statistics):
-            norm_zero[program[statistics + k * 4]] = all_zero
         if all_zero:
+            for record in windows:
+                plane_zero[record[1]] = True
+                if record[4] >= 0:
+                    norm_zero[record[4]] = True
+            for record in statistics:
+                norm_zero[record[0]] = True
             if mean >= 0:
                 response[mean] = zero
             continue
 
+        cut = cuts[plane]
+        if n_terms > 0:
+            for axis in range(2):
+                first, end = 0, sweep[axis]
+                for t in range(n_terms):
+                    if live[t]:
+                        other = cuts[terms[t, 0], 2 * axis : 2 * axis + 2]
+                        first, end = max(first, other[0]), min(end, other[0] + other[1] + 1)
+                extra = 0 if mean >= 0 else max(end - first - 1, 0)
+                cut[2 * axis], cut[2 * axis + 1] = first if extra > 0 else 0, extra
+        height, width = sweep[0] - cut[1], sweep[1] - cut[3]
+        length = width * n
+        base, ring = offsets[plane], height
+        all_runs = [np.empty((0, 0), np.int64) for _ in range(0)]
+        if plane < 0:
+            ring = 1
+            for record in windows:
+                ring = max(ring, (record[5] - 1) * record[11] + 1)
+        reach = 3
+        for record in windows:
+            reach = max(reach, record[5])
+            out = cuts[record[1]]
+            plane_zero[record[1]] = False
+            for axis in range(2):
+                stride, padding, span = record[7 + axis], record[9 + axis], (record[5 + axis] - 1) * record[11 + axis]
+                first = (cut[2 * axis] + padding + stride - 1) // stride
+                end = (cut[2 * axis] + cut[2 * axis + 1] - span + padding) // stride + 1
+                extra = max(end - first - 1, 0) if cut[2 * axis + 1] > 0 else 0
+                out[2 * axis], out[2 * axis + 1] = first if extra > 0 else 0, extra
+            all_runs.append(
+                _runs(record[14] - out[3], sweep[1] - record[8] * out[3], cut[2], cut[3] - record[8] * out[3], record)
+            )
+        taps = np.empty(reach, np.int64)
+        temporary = np.empty(length, space.dtype)
+        sums = np.zeros((n_windows + n_statistics, 2, n), np.float64)
+        partial = np.zeros((4, length if mean >= 0 else 0), space.dtype)
         ready = np.zeros(n_windows, np.int64)
+
         for y in range(height):
-            row = space[base + y * length : base + (y + 1) * length]
+            row = space[base + y % ring * length : base + y % ring * length + length]
             fresh = True
             for t in range(n_terms):
-                at = terms + t * (TERM_WORDS + 1)
-                source_plane, rectified, weighted, multiplicity, norm, rectified_after, count = program[
-                    at : at + TERM_WORDS + 1
-                ]
-                if plane_zero[source_plane] or (norm >= 0 and norm_zero[norm]):
+                if not live[t]:
                     continue
-                begin = offsets[source_plane] + y * length
-                src = space[begin : begin + length]
-                if weighted and norm < 0 and not rectified_after:
-                    floor = zero if rectified else none
-                    if fresh:
-                        _copy_channels(row, src, dtype(count), floor, w, multiplicity)
-                    else:
-                        _add_channels(row, src, dtype(count), floor, w, multiplicity)
-                elif rectified or weighted or norm >= 0 or rectified_after:
-                    floor = zero if rectified else none
-                    factor = w if weighted else one
-                    scale = scales[norm] if norm >= 0 else one
-                    shift = shifts[norm] if norm >= 0 else zero
-                    after = zero if rectified_after else none
-                    if fresh:
-                        _copy_term(row, src, dtype(count), floor, factor, dtype(multiplicity), scale, shift, after)
-                    else:
-                        _add_term(row, src, dtype(count), floor, factor, dtype(multiplicity), scale, shift, after)
-                elif fresh:
-                    _copy_row(row, src, dtype(count))
+                term = terms[t]
+                other = cuts[term[0]]
+                above, extra = other[0], other[2 + 1] - cut[3]
+                line = (sweep[1] - other[3]) * n
+                begin = offsets[term[0]] + _stored(y, above, other[1] - cut[1]) * line
+                scale = scales[term[4]] if term[4] >= 0 else zero
+                shift = shifts[term[4]] if term[4] >= 0 else zero
+                if extra == 0:
+                    _add_term(row, space[begin : begin + length], fresh, term, w, scale, shift, temporary)
                 else:
-                    _add_row(row, src, dtype(count))
+                    left = (other[2] + 1) * n
+                    _add_term(row[:left], space[begin : begin + left], fresh, term, w, scale, shift, temporary)
+                    for k in range(extra):
+                        at = left + k * n
+                        pixel = space[begin + left - n : begin + left]
+                        _add_term(row[at : at + n], pixel, fresh, term, w, scale, shift, temporary)
+                    at = left + extra * n
+                    rest = space[begin + left : begin + line]
+                    _add_term(row[at:], rest, fresh, term, w, scale, shift, temporary)
                 fresh = False
 
             for k in range(n_statistics):
-                slot, rectified, weighted, multiplicity = program[statistics + k * 4 : statistics + k * 4 + 4]
-                _accumulate(
-                    row,
-                    sums[slot],
-                    squares[slot],
-                    zero if rectified else none,
-                    w if weighted else one,
-                    dtype(multiplicity),
-                )
+                _, rectified, weighted, multiplicity = statistics[k]
+                values = row
+                if rectified or weighted:
+                    values = temporary
+                    floor = zero if rectified else dtype(-np.inf)
+                    _scale(values, row, floor, w if weighted else dtype(1.0), dtype(multiplicity))
+                for _ in range(cut[1] + 1 if y == cut[0] else 1):
+                    _accumulate(values, cut[2], cut[3], sums[n_windows + k, 0], sums[n_windows + k, 1])
             for k in range(n_windows):
-                record = program[windows + k * WINDOW_WORDS : windows + (k + 1) * WINDOW_WORDS]
-                out = offsets[record[1]]
-                while ready[k] < record[13] and (
-                    min(ready[k] * record[7] - record[9] + (record[5] - 1) * record[11], height - 1) <= y
-                ):
+                record = windows[k]
+                out = cuts[record[1]]
+                extra = cut[1] - record[7] * out[1]
+                rows, columns = record[13] - out[1], record[14] - out[3]
+                while ready[k] < rows:
+                    n_rows = _taps(ready[k], height + extra, cut[0], extra, record, 0, taps)
+                    if taps[n_rows - 1] > y:
+                        break
+                    for i in range(n_rows):
+                        taps[i] = base + taps[i] % ring * length
+                    begin = offsets[record[1]] + ready[k] * columns * n
                     if record[0] == AVG_POOL or record[0] == AVG_POOL_PADDED:
-                        _average_row(space, base, out, ready[k], height, width, n, record)
+                        _average_row(space, begin, taps, n_rows, n, all_runs[k], record)
                     elif record[0] == STEM:
-                        _stem_row(space, base, out, ready[k], height, width, n, record, w)
+                        _stem_row(space, begin, taps, n_rows, n, all_runs[k], offsets, record[3], w)
                     else:
-                        _window_row(space, base, out, ready[k], height, width, n, record, w, column)
+                        _window_row(space, begin, taps, n_rows, length, n, all_runs[k], record, w, temporary)
                     if record[4] >= 0:
-                        begin = out + ready[k] * record[14] * n
-                        finished = space[begin : begin + record[14] * n]
-                        _accumulate(finished, sums[record[4]], squares[record[4]], none, one, one)
+                        finished = space[begin : begin + columns * n]
+                        for _ in range(out[1] + 1 if ready[k] == out[0] else 1):
+                            _accumulate(finished, out[2], out[3], sums[k, 0], sums[k, 1])
                     ready[k] += 1
             if mean >= 0:
                 # Four partial sums of rows, then along the row: the order of torch's mean over an 8x8 map.
-                if y == 0:
-                    partial = np.zeros((4, length), space.dtype)
-                _add_row(partial[y % 4], row, one)
+                _add(partial[y % 4], row)
                 if y == height - 1:
                     for k in range(1, 4):
-                        _add_row(partial[0], partial[k], one)
+                        _add(partial[0], partial[k])
                     response[mean] = zero
                     for x in range(width):
-                        _add_row(response[mean], partial[0, x * n : (x + 1) * n], one)
+                        _add(response[mean], partial[0, x * n : (x + 1) * n])
                     response[mean] /= dtype(height * width)
 
         for k in range(n_statistics):
-            slot = program[statistics + k * 4]
-            _set_norm(slot, sums[slot], squares[slot], height * width * n, weight, eps, scales, shifts, norm_zero)
+            slot = statistics[k, 0]
+            total = sums[n_windows + k]
+            count = sweep[0] * sweep[1] * n
+            norm_zero[slot] = _set_norm(slot, total[0], total[1], count, weight, eps, scales, shifts)
         for k in range(n_windows):
-            record = program[windows + k * WINDOW_WORDS : windows + (k + 1) * WINDOW_WORDS]
+            record = windows[k]
             slot = record[4]
             if slot >= 0:
                 count = record[13] * record[14] * n
-                _set_norm(slot, sums[slot], squares[slot], count, weight, eps, scales, shifts, norm_zero)
+                norm_zero[slot] = _set_norm(slot, sums[k, 0], sums[k, 1], count, weight, eps, scales, shifts)
                 plane_zero[record[1]] = norm_zero[slot]

@@ -86,7 +86,7 @@ def respond(graph: Graph, x: NDArray[np.floating], weight: float) -> NDArray[np.
     Returns:
         The first output, shape (n, features): every feature is the width-1 response.
     """
-    inputs = torch.from_numpy(np.ascontiguousarray(x))
+    inputs = torch.from_numpy(np.array(x))  # a copy: batches are frozen, torch has no frozen tensors
     module = GraphModule(graph).to(inputs.dtype).train()
     set_constant(module, weight)
     with torch.no_grad():

@@ -11,9 +11,11 @@ plane. Point-wise operations (ReLU, batch norm, 1x1 convolutions) are never stor
 them, and what cannot be folded is computed while the rows it needs are in cache.
 """
 
-from dataclasses import dataclass, field, replace
+import threading
+import weakref
+from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +48,12 @@ class Program:
     """A network as plane operations. `words` is read by the compiled kernel; see `kernels` for their meaning.
 
     `offsets` say where each plane begins in the work space and `size` how long that is, in numbers per image; planes
-    that are not needed at the same time share room. The input channels come first.
+    that are not needed at the same time share room. The input channels come first, scratch rows last.
     """
 
     words: NDArray[np.int64]
     offsets: NDArray[np.int64]
     size: int
-    scratch: int
     n_norms: int
     input_shape: tuple[int, int, int]
     readout: tuple[int, ...]  # the output is the sum of the mean planes, each this often ...
@@ -82,17 +83,16 @@ def respond(program: Program, x: NDArray[Any], weight: float) -> NDArray[Any]:
     if x.shape[1:] != program.input_shape:
         raise GraphError(f"the network reads images of shape {program.input_shape}, got {x.shape[1:]}")
     n = len(x)
-    if not program.readout:
+    if not program.readout or not n:
         return np.zeros(n, x.dtype)
-    space = np.empty(program.size * n, x.dtype)
-    channels = program.input_shape[0]
-    pixels = x[0, 0].size
-    space[: channels * pixels * n].reshape(channels, *x.shape[2:], n)[...] = x.transpose(1, 2, 3, 0)
+    space = _workspace(program.size * n, x.dtype)
+    planes, flat = _planes(x)
+    starts = (program.offsets * n).tolist()
+    for plane, start in zip(planes, starts, strict=False):
+        space[start : start + plane.size] = plane
     means = np.empty((len(program.readout), n), x.dtype)
-    kernels.run(
-        program.words, program.offsets * n, program.n_norms, program.scratch * n, space, n, float(weight), EPS, means
-    )
-    response = means[0]
+    kernels.run(program.words, program.offsets * n, program.n_norms, flat, space, n, float(weight), EPS, means)
+    response: NDArray[Any] = means[0]
     if program.gains:
         response = means.T @ np.array(program.readout, x.dtype)
     for gain in program.gains:
@@ -100,8 +100,35 @@ def respond(program: Program, x: NDArray[Any], weight: float) -> NDArray[Any]:
     return response
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
+_local = threading.local()  # per thread: `spaces` by dtype, and the `images` prepared last with their planes
+
+
+def _workspace(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Room for planes, kept because fresh pages would cost as much as the evaluation. Nothing old in it is read."""
+    spaces: dict[str, NDArray[Any]] = _local.__dict__.setdefault("spaces", {})
+    space = spaces.get(dtype.char)
+    if space is None or space.size < size:
+        space = spaces[dtype.char] = np.empty(size, dtype)
+    return space
+
+
+def _planes(x: NDArray[Any]) -> tuple[NDArray[Any], bool]:
+    """Images as (channels, pixels * n), the images innermost, and whether all are flat, which leaves one pixel each.
+
+    Remembered for frozen arrays, since whole spaces are evaluated on one batch.
+    """
+    known: tuple[Any, NDArray[Any], bool] | None = _local.__dict__.get("images")
+    if known and known[0]() is x:
+        return known[1:]
+    bits = x.view(f"u{x.itemsize}")  # zeros of either sign differ
+    flat = bool((bits == bits[:, :, :1, :1]).all())
+    planes = np.ascontiguousarray((x[:, :, :1, :1] if flat else x).transpose(1, 2, 3, 0)).reshape(x.shape[1], -1)
+    if x.base is None and not x.flags.writeable:
+        _local.images = weakref.ref(x), planes, flat
+    return planes, flat
+
+
+class _Term(NamedTuple):
     """A point-wise function of a stored plane: relu, times weight and multiplicity, batch norm, relu."""
 
     plane: int
@@ -150,14 +177,14 @@ class _Lowering:
         self.n_means = 0
         digests = expression_digests(graph)
         self.digests = digests
-        depths: list[int] = []
+        heights: list[int] = []  # minus the longest path from the input
         for node in graph.nodes:
-            depths.append(max((depths[i] + 1 for i in node.inputs), default=0))
-        self.order = [(-depth, digest) for depth, digest in zip(depths, digests, strict=True)]
+            heights.append(min([heights[i] for i in node.inputs]) - 1 if node.inputs else 0)
+        self.order = list(zip(heights, digests, strict=True))
 
     def program(self) -> Program:
         values: list[_Value] = []
-        known: dict[str, _Value] = {}
+        known: dict[bytes, _Value] = {}
         input_shape = self.graph.nodes[0].shape
         output, gains = self._readout()
         for node, digest in zip(self.graph.nodes[: output + 1], self.digests, strict=False):
@@ -170,8 +197,8 @@ class _Lowering:
             raise GraphError("the output has channels that differ under constant weights; only one plane can be read")
         channels, height, width = input_shape
         words = self._words()
-        offsets, size, scratch = self._layout(channels)
-        return Program(words, offsets, size, scratch, self.n_norms, (channels, height, width), readout, gains)
+        offsets, size = self._layout(channels)
+        return Program(words, offsets, size, self.n_norms, (channels, height, width), readout, gains)
 
     def _readout(self) -> tuple[int, tuple[int, ...]]:
         """The pooled node that the first output reads, and the fan-ins of linear layers on the way, its first aside."""
@@ -188,26 +215,26 @@ class _Lowering:
     def _value(self, node: Node, values: list[_Value]) -> _Value:
         operation, inputs, shape = node
         match operation:
-            case Input():
-                return [(self._stored(shape[1:]), 1) for _ in range(shape[0])]
-            case Zero():
-                return []
             case ReLU():
                 return [(self._relu(plane), m) for plane, m in values[inputs[0]]]
             case BatchNorm():
                 return [(self._norm(plane), m) for plane, m in values[inputs[0]]]
-            case Sum():
-                # The deepest summand first, then by expression: an order that does not depend on how the graph was
-                # written, so that equal functions give equal bits, and rounds as the published network does.
-                return self._sum(sorted(inputs, key=self.order.__getitem__), values, shape[1:])
-            case Concat():
-                return _joined([pair for i in inputs for pair in values[i]])
             case Conv():
                 if inputs[0] == 0 and operation.groups == 1:
                     images, channels = values[0][0][0], len(values[0])
                     stem = self._windowed(kernels.STEM, operation, operation.dilation, images, channels, shape)
                     return [(stem, operation.out_channels)]
                 return self._conv(operation, values[inputs[0]], shape)
+            case Sum():
+                # The deepest summand first, then by expression: an order that does not depend on how the graph was
+                # written, so that equal functions give equal bits, and rounds as the published network does.
+                return self._sum(sorted(inputs, key=self.order.__getitem__), values, shape[1:])
+            case Input():
+                return [(self._stored(shape[1:]), 1) for _ in range(shape[0])]
+            case Zero():
+                return []
+            case Concat():
+                return _joined([pair for i in inputs for pair in values[i]])
             case AvgPool() | MaxPool():
                 return [(self._pool(operation, plane, shape), m) for plane, m in values[inputs[0]]]
             case GlobalAvgPool():
@@ -257,9 +284,9 @@ class _Lowering:
                 plane.rectified = plane.rectified or _Rectified(plane)
                 return plane.rectified
             case _Term(norm=-1, weighted=False):
-                return replace(plane, rectified=True)
+                return plane._replace(rectified=True)
             case _Term():
-                return replace(plane, rectified_after=True)
+                return plane._replace(rectified_after=True)
             case _:
                 return plane
 
@@ -276,11 +303,14 @@ class _Lowering:
         else:
             sweep, _ = self._sweep(_Term(term.plane))
             sweep.statistics.append((slot, term.rectified, term.weighted, term.multiplicity))
-        return replace(term, norm=slot)
+        return _Term(term.plane, term.rectified, term.weighted, term.multiplicity, slot, term.rectified_after)
 
     def _sum(self, inputs: list[int], values: list[_Value], size: tuple[int, ...]) -> _Value:
         """Add up channel ranges in which no summand changes its plane."""
-        ends = sorted({end for i in inputs for end in accumulate(m for _, m in values[i])})
+        if all(len(values[i]) == 1 for i in inputs):
+            ends = [values[inputs[0]][0][1]]
+        else:
+            ends = sorted({end for i in inputs for end in accumulate(m for _, m in values[i])})
         result: _Value = []
         start = 0
         for end in ends:
@@ -298,7 +328,8 @@ class _Lowering:
                 raise GraphError(f"constant weights do not reduce {conv} to planes: groups must be 1 or every channel")
             return [(self._windowed(kernels.CONV, conv, conv.dilation, plane, 1, shape), m) for plane, m in value]
         if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0):
-            terms = [replace(self._bare(plane), weighted=True, multiplicity=m) for plane, m in value]
+            bare = [(self._bare(plane), m) for plane, m in value]
+            terms = [_Term(term.plane, term.rectified, weighted=True, multiplicity=m) for term, m in bare]
             if len(terms) == 1:
                 return [(terms[0], conv.out_channels)]
             return [(self._add([(term, 1) for term in terms], (shape[1], shape[2])), conv.out_channels)]
@@ -321,7 +352,7 @@ class _Lowering:
             return self._windowed(kind, pool, (1, 1), plane, 1, shape)
         sweep, rectified = self._sweep(plane)
         largest = self._windowed(kernels.MAX_POOL, pool, (1, 1), sweep, 1, shape)
-        return replace(largest, rectified=rectified)  # the largest of rectified values is the largest, rectified
+        return largest._replace(rectified=rectified)  # the largest of rectified values is the largest, rectified
 
     def _windowed(
         self,
@@ -347,7 +378,6 @@ class _Lowering:
                 *window.padding,
                 *dilation,
                 *shape[1:],
-                0,
             )
         )
         return out
@@ -363,7 +393,7 @@ class _Lowering:
     # Writing down ----------------------------------------------------------------------------------------------------
 
     def _words(self) -> NDArray[np.int64]:
-        words: list[int] = [max(width for _, width in self.sizes)]
+        words: list[int] = [*self.graph.nodes[0].shape]
         for total in self.sums:
             counts = len(total.terms), len(total.windows), len(total.statistics)
             words += (*total.size, total.plane, *counts, total.mean)
@@ -373,7 +403,7 @@ class _Lowering:
                 words += record
         return np.array(words, np.int64)
 
-    def _layout(self, channels: int) -> tuple[NDArray[np.int64], int, int]:
+    def _layout(self, channels: int) -> tuple[NDArray[np.int64], int]:
         """Give every plane room that no other plane needs at the same time."""
         last = {
             plane: step
@@ -407,7 +437,8 @@ class _Lowering:
                 place(window[1])
             for plane in expiring.get(step, ()):
                 free.setdefault(self.sizes[plane][0] * self.sizes[plane][1], []).append(offsets[plane])
-        return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes), end
+        offsets.append(end)
+        return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
 
 
 def _plane_at(value: _Value, channel: int) -> _Plane:

@@ -3,8 +3,11 @@
 import enum
 import inspect
 import re
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any
 
 from untrained.errors import BadInputError
 from untrained.proxies.network import Network
@@ -41,6 +44,18 @@ class Proxy:
     summary: str
     parameters: Mapping[str, Parameter]
     check: Callable[..., None] | None  # raises BadInputError for parameter values without meaning
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        """What a stored score must say of its proxy."""
+        return {"version": self.version, "scope": self.scope.value, "higher_is_better": self.higher_is_better}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by name where it can be imported: the name of `fn` stands for this object, not for the function."""
+        module = self.fn.__module__
+        if module != "__main__" and getattr(sys.modules.get(module), self.name, None) is self:
+            return _imported, (module, self.name)
+        return Proxy, tuple([getattr(self, f.name) for f in fields(self)])
 
     def bind(self, **parameters: Parameter) -> "BoundProxy":
         """The proxy with some parameters set.
@@ -84,6 +99,10 @@ class BoundProxy:
     def __call__(self, network: Network, batch: Batch) -> float | Outcome:
         """The score of one network."""
         return self.proxy.fn(network, batch, **self.parameters)
+
+
+def _imported(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
 
 
 def proxy(

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from untrained.engine import ScoreTable
 from untrained.engine.store import read_archs, read_parts, read_run
-from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError
+from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
 from untrained.spaces import SPACES, Space
 from untrained.stats import Agreement, SteigerTest, Undefined, agreement, spearman, steiger_z
@@ -54,12 +54,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores read back: for each proxy one number for each architecture, NaN where undefined."""
+    """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up."""
 
     source: str
     space: str | None
     arch: tuple[str, ...]
     values: Mapping[str, NDArray[np.float64]]
+    higher_is_better: Mapping[str, bool]
 
 
 def load_scores(source: Path | str) -> Scores:
@@ -84,7 +85,8 @@ def load_scores(source: Path | str) -> Scores:
 def from_table(table: ScoreTable) -> Scores:
     """Scores of a ScoreTable."""
     rows = table.frame.select("arch", "proxy", "value").iter_rows()
-    return _gathered("scores", table.space, ((a, p, np.nan if v is None else v) for a, p, v in rows))
+    values = ((a, p, np.nan if v is None else v) for a, p, v in rows)
+    return _gathered("scores", table.space, values, _directions(table.protocol))
 
 
 def correlate(
@@ -124,7 +126,7 @@ def correlate(
     clusters = _clusters(joined, space)
     values = {name: column[keep] for name, column in scores.values.items()}
     sign = 1.0 if truth.higher_is_better else -1.0
-    oriented = {name: column * _direction(name) for name, column in values.items()}
+    oriented = {name: column if scores.higher_is_better[name] else -column for name, column in values.items()}
     found = {
         name: agreement(column, sign * y, clusters=clusters, undefined=undefined, level=level)
         for name, column in oriented.items()
@@ -141,10 +143,11 @@ def _from_run(folder: Path) -> Scores:
     archs = [space.parse(text) for text in read_archs(folder)]
     parts = {(row[1], row[0]): row[2] for row in read_parts(folder).iter_rows()}
     values = {}
-    for bound in parse_proxies(",".join(protocol["proxies"])):
-        column = [parts.get((bound.text, space.canonical(arch, bound.proxy.scope)), np.nan) for arch in archs]
-        values[bound.text] = np.array([np.nan if v is None else v for v in column], np.float64)
-    return Scores(str(folder), space.name, tuple(space.format(arch) for arch in archs), values)
+    for proxy, about in protocol["proxies"].items():
+        column = [parts.get((proxy, space.canonical(arch, Scope(about["scope"])))) for arch in archs]
+        values[proxy] = np.array([np.nan if v is None else v for v in column], np.float64)
+    texts = tuple(space.format(arch) for arch in archs)
+    return Scores(str(folder), space.name, texts, values, _directions(protocol))
 
 
 def _from_csv(path: Path) -> Scores:
@@ -158,7 +161,7 @@ def _from_csv(path: Path) -> Scores:
         found = ", ".join(reader.fieldnames or ()) or "none"
         raise BadInputError(f"{path}: expected columns arch, proxy, value, status, got {found}.")
 
-    def rows() -> Any:
+    def rows() -> Iterator[tuple[str, str, float]]:
         for row in reader:
             value, status = row["value"], row.get("status") or Status.OK
             try:
@@ -169,10 +172,12 @@ def _from_csv(path: Path) -> Scores:
                 raise BadInputError(f"{path}, line {reader.line_num}: no architecture or no proxy.")
             yield row["arch"], row["proxy"], number if np.isfinite(number) else np.nan
 
-    return _gathered(str(path), None, rows())
+    return _gathered(str(path), None, rows(), {})
 
 
-def _gathered(source: str, space: str | None, rows: Any) -> Scores:
+def _gathered(
+    source: str, space: str | None, rows: Iterable[tuple[str, str, float]], directions: Mapping[str, bool]
+) -> Scores:
     by_proxy: dict[str, dict[str, float]] = {}
     for arch, proxy, value in rows:
         known = by_proxy.setdefault(proxy, {})
@@ -183,7 +188,8 @@ def _gathered(source: str, space: str | None, rows: Any) -> Scores:
     values = {
         proxy: np.array([known.get(arch, np.nan) for arch in archs], np.float64) for proxy, known in by_proxy.items()
     }
-    return Scores(source, space, archs, values)
+    known_directions = {proxy: directions.get(proxy, _paper_direction(proxy)) for proxy in values}
+    return Scores(source, space, archs, values, known_directions)
 
 
 def _space(scores: Scores, truth: Truth) -> Space | None:
@@ -225,12 +231,16 @@ def _clusters(archs: Sequence[str], space: Space | None) -> NDArray[np.int64]:
     return np.array([labels.setdefault(key, len(labels)) for key in keys], np.int64)
 
 
-def _direction(proxy: str) -> float:
-    """+1 or -1 as the proxy's paper says; scores of foreign proxies are taken as higher is better."""
+def _directions(protocol: Mapping[str, Any]) -> dict[str, bool]:
+    return {proxy: about["higher_is_better"] for proxy, about in protocol["proxies"].items()}
+
+
+def _paper_direction(proxy: str) -> bool:
+    """What the proxy's paper says; scores of unknown proxies are taken as higher is better."""
     try:
-        return 1.0 if parse_proxies(proxy)[0].proxy.higher_is_better else -1.0
-    except (LookupError, BadInputError):
-        return 1.0
+        return parse_proxies(proxy)[0].proxy.higher_is_better
+    except (UnknownNameError, BadInputError):
+        return True
 
 
 def _steiger(
