@@ -1,6 +1,6 @@
 """A run folder: scores that survive anything, and what they depend on.
 
-    run.json                    protocol (what may change a score) and provenance (how it came about)
+    run.json                    protocol (what may change a score) and calls (how its scores came about)
     archs.parquet               the architectures asked for, in order, each once
     scores/part-000001.parquet  finished evaluations, append-only
 
@@ -45,14 +45,16 @@ class Store:
         self.folder = folder
         self._parts = folder / "scores"
         path = folder / "run.json"
+        calls: list[Any] = []
         if path.exists():
             run = read_run(folder)
             _refuse_other_protocol(folder, run["protocol"], protocol)
             protocol = {**protocol, "proxies": {**run["protocol"]["proxies"], **protocol["proxies"]}}
+            calls = run["calls"]
         elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise RunConflictError(f"{folder} exists and is no run folder. Choose another --out, or empty it.")
         self._parts.mkdir(parents=True, exist_ok=True)
-        run = {"format": FORMAT, "protocol": dict(protocol), "provenance": _provenance()}
+        run = {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, _provenance()]}
         _write(path, (json.dumps(run, indent=2) + "\n").encode())
 
     def scores(self) -> dict[tuple[str, str], Row]:
@@ -87,7 +89,7 @@ def read_run(folder: Path) -> dict[str, Any]:
         run = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunConflictError(f"{folder} is no run folder: {path} cannot be read ({error}).") from error
-    if not isinstance(run, dict) or run.get("format") != FORMAT or "protocol" not in run:
+    if not isinstance(run, dict) or run.get("format") != FORMAT or not run.keys() >= {"protocol", "calls"}:
         raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
     return run
 
@@ -138,9 +140,8 @@ def _refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[st
     for proxy, now in new["proxies"].items():
         then = old["proxies"].get(proxy, now)
         if then != now:
-            raise RunConflictError(
-                f"{folder} holds scores of {proxy} version {then['version']}, not {now['version']}. Choose another --out."
-            )
+            versions = f"version {then['version']}, not {now['version']}"
+            raise RunConflictError(f"{folder} holds scores of {proxy} {versions}. Choose another --out.")
 
 
 def _provenance() -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _provenance() -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = None
     return {
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "argv": sys.argv,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",

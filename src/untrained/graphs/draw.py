@@ -94,7 +94,7 @@ def draw_cell(graph: g.Graph, target: "str | PathLike[str] | Axes") -> None:
     boxes, arrows = _boxes(graph)
     letters = [[TextPath((0, 0), line, size=10) for line in texts] for texts, _ in boxes]
     heights = [14.0 * len(texts) + 8 for texts, _ in boxes]
-    widths = [max(22.0, *[line.get_extents().width + 14 for line in lines]) for lines in letters]
+    widths = [max(22.0, *[float(line.vertices[:, 0].max()) + 14 for line in lines]) for lines in letters]
     radii = [11.0 if isinstance(main, g.Sum | g.Concat) else 5.0 for _, main in boxes]
     layer, y, routes = _best_layout(heights, arrows)
     spans = [max(w for w, at in zip(widths, layer, strict=False) if at == k) for k in range(max(layer) + 1)]
@@ -116,24 +116,23 @@ def draw_cell(graph: g.Graph, target: "str | PathLike[str] | Axes") -> None:
         tip = x[end] - widths[end] / 2 + radii[end] - (radii[end] ** 2 - beyond**2) ** 0.5
         points, codes = [(x[source] + widths[source] / 2, y[source])], [Path.MOVETO]
         for a, b in pairwise(route):
-            start, stop = left[layer[a]] + spans[layer[a]], left[layer[b]]
+            start, stop = left[layer[a]] + spans[layer[a]], left[layer[b]] - 6 * (b == end)
             to = goal if b == end else y[b]
             points += [(start, y[a]), ((start + stop) / 2, y[a]), ((start + stop) / 2, to), (stop, to)]
             codes += [Path.LINETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]
         line = Path([*points, (tip - 4, goal)], [*codes, Path.LINETO])
-        axes.add_patch(PathPatch(line, fill=False, edgecolor="#7d848e", linewidth=1.1))
+        axes.add_artist(PathPatch(line, fill=False, edgecolor="#7d848e", linewidth=1.1))
         head = [(tip, goal), (tip - 6, goal + 2.6), (tip - 6, goal - 2.6)]
-        axes.add_patch(Polygon(head, color="#7d848e", linewidth=0))
+        axes.add_artist(Polygon(head, color="#7d848e", linewidth=0))
     for i, (texts, main) in enumerate(boxes):
         r, (fill, outline) = radii[i], _colours(main)
         inner = (x[i] - widths[i] / 2 + r, y[i] - heights[i] / 2 + r), widths[i] - 2 * r, heights[i] - 2 * r
         style = f"{'circle' if isinstance(main, g.Sum) else 'round'},pad={r}"
         dashes, ink = ("--", "#8b9099") if isinstance(main, g.Zero) else ("-", "#20242a")
-        axes.add_patch(FancyBboxPatch(*inner, style, facecolor=fill, edgecolor=outline, linestyle=dashes, zorder=2))
+        axes.add_artist(FancyBboxPatch(*inner, style, facecolor=fill, edgecolor=outline, linestyle=dashes, zorder=2))
         for k, text in enumerate(letters[i]):
-            extents = text.get_extents()
-            move = (x[i] - extents.x0 - extents.width / 2, y[i] + 14 * ((len(texts) - 1) / 2 - k) - 3.5)
-            axes.add_patch(PathPatch(Path(text.vertices + move, text.codes), color=ink, linewidth=0, zorder=3))
+            move = (x[i] - text.vertices[:, 0].max() / 2, y[i] + 14 * ((len(texts) - 1) / 2 - k) - 3.5)
+            axes.add_artist(PathPatch(Path(text.vertices + move, text.codes), color=ink, linewidth=0, zorder=3))
     if isinstance(target, str | PathLike):
         figure.savefig(target, dpi=200)
 

@@ -37,9 +37,10 @@ STATISTIC_WORDS = 4  # norm, rectified, weighted, multiplicity
 CONV, AVG_POOL, AVG_POOL_PADDED, MAX_POOL, STEM = 0, 1, 2, 3, 4
 
 Array = NDArray[Any]
-_jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+_options: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
+_jit = numba.njit(**_options)
 # Without reference counts, for functions that allocate nothing: a slice costs two locked increments otherwise.
-_leaf = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+_leaf = numba.njit(**{**_options, "_nrt": False})
 
 
 def _emit_fma(_context: Any, a: Any, _b: Any, _c: Any) -> Any:
@@ -47,6 +48,15 @@ def _emit_fma(_context: Any, a: Any, _b: Any, _c: Any) -> Any:
         return builder.fma(*arguments)
 
     return a(a, a, a), emit
+
+
+def _arrays(context: Any, builder: Any, signature: Any, arguments: Any, count: int) -> list[Any]:
+    pairs = zip(signature.args[:count], arguments[:count], strict=True)
+    return [context.make_array(kind)(context, builder, argument) for kind, argument in pairs]
+
+
+def _pointer(builder: Any, array: Any, index: Any, vector: Any) -> Any:
+    return builder.bitcast(builder.gep(array.data, [index]), vector.as_pointer())
 
 
 def _emit_sums(lanes: int) -> Any:
@@ -57,26 +67,20 @@ def _emit_sums(lanes: int) -> Any:
 
     def typed(_context: Any, row: Any, sums: Any, squares: Any, at: Any, first: Any, times: Any) -> Any:
         def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
-            pairs = zip(signature.args[:3], arguments[:3], strict=True)
-            arrays = [context.make_array(kind)(context, builder, argument) for kind, argument in pairs]
+            values, *results = _arrays(context, builder, signature, arguments, 3)
             begin, first, times = arguments[3:]
-            single = row.dtype == types.float32
+            size = row.dtype.bitwidth // 8
+            narrow = ir.VectorType(context.get_data_type(row.dtype), lanes)
             double = ir.VectorType(ir.DoubleType(), lanes)
-            narrow = ir.VectorType(ir.FloatType(), lanes) if single else double
-
-            def pointer(array: Any, index: Any, vector: Any) -> Any:
-                return builder.bitcast(builder.gep(array.data, [index]), vector.as_pointer())
-
-            places = [pointer(array, begin, double) for array in arrays[1:]]
+            places = [_pointer(builder, array, begin, double) for array in results]
             totals = [cgutils.alloca_once_value(builder, builder.load(place, align=8)) for place in places]
-            images = builder.extract_value(arrays[1].shape, 0)
-            columns = builder.udiv(builder.extract_value(arrays[0].shape, 0), images)
+            images = builder.extract_value(results[0].shape, 0)
+            columns = builder.udiv(builder.extract_value(values.shape, 0), images)
             with cgutils.for_range(builder, columns) as column:
                 index = builder.add(builder.mul(column.index, images), begin)
-                value = builder.load(pointer(arrays[0], index, narrow), align=4 if single else 8)
-                if single:
-                    value = builder.fpext(value, double)
-                square = builder.fmul(value, value)  # of a float32 number it is exact
+                value = builder.load(_pointer(builder, values, index, narrow), align=size)
+                value = builder.fpext(value, double) if size == 4 else value
+                square = builder.fmul(value, value)
                 repeats = builder.select(builder.icmp_signed("==", column.index, first), times, times.type(1))
                 with cgutils.for_range(builder, repeats):
                     for total, summand in zip(totals, (value, square), strict=True):
@@ -89,10 +93,36 @@ def _emit_sums(lanes: int) -> Any:
     return intrinsic(typed)
 
 
+def _emit_mean9(lanes: int) -> Any:
+    """Mean of 3x3 windows at `lanes` positions: columns x, y, z of rows a, b, c, all nine loaded before one is stored.
+
+    Added up in reading order and divided, as torch does: rounding of flat images adds up. Left to LLVM, such a loop is
+    scalar, since it gives up proving that ten arrays do not overlap.
+    """
+
+    def typed(_context: Any, dst: Any, a: Any, b: Any, c: Any, at: Any, x: Any, y: Any, z: Any, count: Any) -> Any:
+        def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
+            result, *rows = _arrays(context, builder, signature, arguments, 4)
+            at, *columns, count = arguments[4:]
+            size = dst.dtype.bitwidth // 8
+            vector = ir.VectorType(context.get_data_type(dst.dtype), lanes)
+            starts = [_pointer(builder, row, builder.add(at, column), vector) for row in rows for column in columns]
+            total, *values = [builder.load(start, align=size) for start in starts]
+            for value in values:
+                total = builder.fadd(total, value)
+            divisor = ir.Constant(vector, ir.Undefined)
+            for lane in range(lanes):
+                divisor = builder.insert_element(divisor, count, ir.Constant(ir.IntType(32), lane))
+            builder.store(builder.fdiv(total, divisor), _pointer(builder, result, at, vector), align=size)
+
+        return types.void(dst, a, b, c, at, x, y, z, count), emit
+
+    return intrinsic(typed)
+
+
 _fma: Any = intrinsic(_emit_fma)  # a * b + c rounded once, as in torch's convolutions and norms, on every machine
-_sums32: Any = _emit_sums(32)
-_sums8: Any = _emit_sums(8)
-_sums1: Any = _emit_sums(1)
+_mean9_32, _mean9_1 = _emit_mean9(32), _emit_mean9(1)
+_sums32, _sums8, _sums1 = _emit_sums(32), _emit_sums(8), _emit_sums(1)
 
 
 # Point-wise loops. Factors of one are left out: multiplying a subnormal number costs a hundred times a normal one. ----
@@ -221,33 +251,6 @@ def _columns3(dst: Array, a: Array, b: Array, c: Array, multiplicity: Any) -> No
 
 
 @_leaf
-def _sum5(dst: Array, a: Array, b: Array, c: Array, d: Array, e: Array) -> None:
-    for i in range(dst.size):
-        dst[i] = a[i] + b[i] + c[i] + d[i] + e[i]
-
-
-@_leaf
-def _mean5(dst: Array, a: Array, b: Array, c: Array, d: Array, count: Any) -> None:
-    for i in range(dst.size):
-        dst[i] = (dst[i] + a[i] + b[i] + c[i] + d[i]) / count
-
-
-@_leaf
-def _ninth5(dst: Array, a: Array, b: Array, c: Array, d: Array) -> None:
-    """_mean5 of nine without the slow division, for float32: the remainder corrects the product with 1/9.
-
-    Equal to division for every one of the 2^32 numbers; a remainder of zero or NaN has nothing to correct.
-    """
-    nine = dst.dtype.type(9.0)
-    ninth = dst.dtype.type(1.0) / nine
-    for i in range(dst.size):
-        total = dst[i] + a[i] + b[i] + c[i] + d[i]
-        quotient = total * ninth
-        remainder = _fma(-nine, quotient, total)
-        dst[i] = _fma(remainder, ninth, quotient) if abs(remainder) > 0 else quotient
-
-
-@_leaf
 def _add_images(dst: Array, a: Array, b: Array, c: Array, weight: Any) -> None:
     for i in range(dst.size):
         dst[i] = _fma(weight, c[i], _fma(weight, b[i], _fma(weight, a[i], dst[i])))
@@ -347,14 +350,13 @@ def _average_row(space: Array, out: int, rows: Array, n_rows: int, n: int, runs:
         elements = n_rows * run[2] if record[0] == AVG_POOL else record[5] * record[6]
         count = space.dtype.type(elements)
         if n_rows == 3 and run[2] == 3:
-            # In reading order, in two steps: with ten arrays at once LLVM gives up proving that none overlap.
-            x, y, z = run[3] * n, run[4] * n, run[5] * n
             a, b, c = space[rows[0] :], space[rows[1] :], space[rows[2] :]
-            _sum5(dst, a[x : x + size], a[y : y + size], a[z : z + size], b[x : x + size], b[y : y + size])
-            if elements == 9 and space.itemsize == 4:
-                _ninth5(dst, b[z : z + size], c[x : x + size], c[y : y + size], c[z : z + size])
-            else:
-                _mean5(dst, b[z : z + size], c[x : x + size], c[y : y + size], c[z : z + size], count)
+            x, y, z = run[3] * n, run[4] * n, run[5] * n
+            vectors = size - size % 32
+            for at in range(0, vectors, 32):
+                _mean9_32(dst, a, b, c, at, x, y, z, count)
+            for at in range(vectors, size):
+                _mean9_1(dst, a, b, c, at, x, y, z, count)
             continue
         for i in range(n_rows):
             for k in range(run[2]):
@@ -576,23 +578,21 @@ def run(
                     continue
                 term = terms[t]
                 other = cuts[term[0]]
-                above, extra = other[0], other[2 + 1] - cut[3]
+                extra = other[3] - cut[3]
                 line = (sweep[1] - other[3]) * n
-                begin = offsets[term[0]] + _stored(y, above, other[1] - cut[1]) * line
+                begin = offsets[term[0]] + _stored(y, other[0], other[1] - cut[1]) * line
                 scale = scales[term[4]] if term[4] >= 0 else zero
                 shift = shifts[term[4]] if term[4] >= 0 else zero
-                if extra == 0:
-                    _add_term(row, space[begin : begin + length], fresh, term, w, scale, shift, temporary)
-                else:
-                    left = (other[2] + 1) * n
-                    _add_term(row[:left], space[begin : begin + left], fresh, term, w, scale, shift, temporary)
-                    for k in range(extra):
-                        at = left + k * n
-                        pixel = space[begin + left - n : begin + left]
-                        _add_term(row[at : at + n], pixel, fresh, term, w, scale, shift, temporary)
-                    at = left + extra * n
-                    rest = space[begin + left : begin + line]
-                    _add_term(row[at:], rest, fresh, term, w, scale, shift, temporary)
+                left = (other[2] + 1) * n if extra > 0 else line
+                for k in range(extra + 2 if extra > 0 else 1):
+                    if k == 0:
+                        to, at, size = 0, 0, left
+                    elif k <= extra:
+                        to, at, size = left + (k - 1) * n, left - n, n
+                    else:
+                        to, at, size = left + extra * n, left, line - left
+                    src = space[begin + at : begin + at + size]
+                    _add_term(row[to : to + size], src, fresh, term, w, scale, shift, temporary)
                 fresh = False
 
             for k in range(n_statistics):

@@ -366,20 +366,8 @@ class _Lowering:
         sweep, rectified = self._sweep(plane)
         out = self._stored(shape[1:])
         self.window_of[out.plane] = sweep, len(sweep.windows)
-        sweep.windows.append(
-            (
-                kind,
-                out.plane,
-                rectified,
-                m,
-                -1,
-                *window.kernel,
-                *window.stride,
-                *window.padding,
-                *dilation,
-                *shape[1:],
-            )
-        )
+        geometry = (*window.kernel, *window.stride, *window.padding, *dilation, *shape[1:])
+        sweep.windows.append((kind, out.plane, rectified, m, -1, *geometry))
         return out
 
     def _mean(self, plane: _Plane) -> _Plane:

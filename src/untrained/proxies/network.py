@@ -38,7 +38,7 @@ class Network:
         """The plane program of the first output."""
         from untrained.graphs.width1 import lower  # here, since counting parameters needs no compiler
 
-        return lower(self.live)
+        return lower(self.graph)
 
     def response(self, batch: Batch, weight: float, dtype: str = "float32") -> NDArray[np.floating]:
         """One number per image: the first output when every weight is `weight`, every bias 0.
