@@ -11,6 +11,8 @@ window operations (convolutions and pools), batch-norm statistics of point-wise 
 Cuts. Where all images are flat, borders are all that tells pixels apart: out of their reach, rows are equal to the
 last bit, and so are columns. Along each axis a plane has the *cut* (first, extra): position `first` is stored once and
 stands for `extra` more that follow it. A window operation on a cut plane is the same operation on a smaller plane.
+
+All of it is one file, because the compiler's cache on disk is renewed only when the file of `run` changes.
 """
 
 from typing import Any
@@ -25,13 +27,12 @@ from numpy.typing import NDArray
 
 # Words of one record in the program; width1.py writes them in this order. A plane of -1 is the scratch plane.
 HEAD_WORDS = 3  # input channels, height, width
-SWEEP_WORDS = 7  # height, width, plane, n_terms, n_windows, n_statistics, mean (-1: none)
-TERM_WORDS = (
-    7  # plane, rectified before (0 | 1), weighted (0 | 1), multiplicity, norm (-1: none), rectified after, count
-)
-WINDOW_WORDS = (
-    15  # kind, plane, rectified, multiplicity, norm, kernel h w, stride h w, padding h w, dilation h w, ho wo
-)
+# sweep: height, width, plane, n_terms, n_windows, n_statistics, mean (-1: none)
+SWEEP_WORDS = 7
+# term: plane, rectified before (0 | 1), weighted (0 | 1), multiplicity, norm (-1: none), rectified after, count
+TERM_WORDS = 7
+# window: kind, plane, rectified, multiplicity, norm, then vertical and horizontal: kernel, stride, padding, dilation, out
+WINDOW_WORDS = 15
 STATISTIC_WORDS = 4  # norm, rectified, weighted, multiplicity
 
 CONV, AVG_POOL, AVG_POOL_PADDED, MAX_POOL, STEM = 0, 1, 2, 3, 4

@@ -349,6 +349,9 @@ class _Lowering:
     def _pool(self, pool: AvgPool | MaxPool, plane: _Plane, shape: Shape) -> _Plane:
         if isinstance(pool, AvgPool):
             kind = kernels.AVG_POOL_PADDED if pool.count_padding else kernels.AVG_POOL
+            if isinstance(plane, _Rectified) or (isinstance(plane, _Term) and plane.rectified):
+                term = self._term(plane)  # the kernel averages rows as they are, so these must be rectified ones
+                plane = self._add([(term, 1)], self.sizes[term.plane])
             return self._windowed(kind, pool, (1, 1), plane, 1, shape)
         sweep, rectified = self._sweep(plane)
         largest = self._windowed(kernels.MAX_POOL, pool, (1, 1), sweep, 1, shape)
