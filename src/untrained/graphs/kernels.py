@@ -31,7 +31,7 @@ HEAD_WORDS = 3  # input channels, height, width
 SWEEP_WORDS = 7
 # term: plane, rectified before (0 | 1), weighted (0 | 1), multiplicity, norm (-1: none), rectified after, count
 TERM_WORDS = 7
-# window: kind, plane, rectified, multiplicity, norm, then vertical and horizontal: kernel, stride, padding, dilation, out
+# window: kind, plane, rectified, multiplicity, norm, then vertical, horizontal: kernel, stride, padding, dilation, out
 WINDOW_WORDS = 15
 STATISTIC_WORDS = 4  # norm, rectified, weighted, multiplicity
 
