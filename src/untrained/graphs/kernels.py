@@ -411,7 +411,10 @@ def _accumulate(row: Array, first: int, extra: int, sums: Array, squares: Array)
 def _set_norm(
     slot: int, sums: Array, squares: Array, count: int, weight: float, eps: float, scales: Array, shifts: Array
 ) -> bool:
-    """Turn a plane's sums into batch norm's scale and shift: weight / sqrt(var + eps), -mean * scale. True if zero."""
+    """Turn a plane's sums into batch norm's scale and shift: weight / sqrt(var + eps), -mean * scale.
+
+    True if the plane is known to be zero. Squares of float32 numbers never underflow in float64, those of float64 do.
+    """
     total = 0.0
     total_squares = 0.0
     for b in range(sums.size):
@@ -422,7 +425,7 @@ def _set_norm(
     scale = scales.dtype.type(1.0 / np.sqrt(variance + eps)) * scales.dtype.type(weight)
     scales[slot] = scale
     shifts[slot] = -scales.dtype.type(mean) * scale
-    return bool(total_squares == 0.0)
+    return bool(total_squares == 0.0 and scales.itemsize == 4)
 
 
 # The program ----------------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ class BoundProxy:
     def text(self) -> str:
         """The name, with the parameters that differ from their defaults: what tables and files call this proxy."""
         changed = [
-            f"{name}={value if isinstance(value, str) else format(value, '.12g')}"
+            f"{name}={value if isinstance(value, str) else repr(float(value)).removesuffix('.0')}"
             for name, value in self.parameters.items()
             if value != self.proxy.parameters[name]
         ]
