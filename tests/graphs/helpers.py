@@ -1,0 +1,167 @@
+"""Random graphs, other ways to write a graph, and isomorphisms found the slow way."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from untrained.errors import GraphError
+from untrained.graphs.graph import TRAINABLE, Graph, GraphBuilder, Node, Sum, Zero
+
+# The same examples in every run; no time limit, since the first one compiles.
+REPEATABLE = settings(deadline=None, derandomize=True)
+
+KERNELS = (1, 3, 5, (1, 7), (7, 1))
+
+
+@st.composite
+def graphs(draw: Any) -> Graph:
+    """Small networks of every operation, with dead ends; pooled features or one or two linear layers come out."""
+    b = GraphBuilder((draw(st.integers(1, 3)), draw(st.integers(4, 9)), draw(st.integers(4, 9))))
+    maps = [b.input]
+    for _ in range(draw(st.integers(2, 14))):
+        x = maps[-1 - draw(st.integers(0, min(4, len(maps) - 1)))]
+        step = draw(st.sampled_from(STEPS))
+        try:
+            maps.append(step(draw, b, maps, x))
+        except GraphError:  # the window is larger than what is left of the map
+            continue
+    features = b.global_avg_pool(maps[-1 - draw(st.integers(0, min(2, len(maps) - 1)))])
+    top = features
+    for _ in range(draw(st.integers(0, 2))):
+        top = b.linear(top, draw(st.integers(1, 4)), bias=draw(st.booleans()))
+    return b.build(draw(st.sampled_from([[top], [features, top], [top, features]])))
+
+
+def conv(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    kernel = draw(st.sampled_from(KERNELS))
+    return b.conv(
+        x,
+        draw(st.integers(1, 4)),
+        kernel=kernel,
+        stride=draw(st.integers(1, 2)),
+        padding=draw(st.sampled_from([None, None, None, 0])),
+        dilation=draw(st.sampled_from([1, 1, 2])),
+        bias=draw(st.booleans()),
+    )
+
+
+def depthwise(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    channels = b.shape(x)[0]
+    return b.conv(x, channels, kernel=draw(st.sampled_from(KERNELS)), stride=draw(st.integers(1, 2)), groups=channels)
+
+
+def relu_conv_norm(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    return b.batch_norm(b.conv(b.relu(x), b.shape(x)[0], kernel=draw(st.sampled_from((1, 3)))))
+
+
+def batch_norm(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    return b.batch_norm(x)
+
+
+def relu(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    return b.relu(x)
+
+
+def skip(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    return b.identity(x)
+
+
+def zero(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    return b.zero(x)
+
+
+def total(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    alike = [y for y in maps if b.shape(y) == b.shape(x)]
+    return b.sum(draw(st.lists(st.sampled_from(alike), min_size=1, max_size=4)))
+
+
+def concat(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    alike = [y for y in maps if b.shape(y)[1:] == b.shape(x)[1:] and b.shape(y)[0] <= 6]
+    return b.concat(draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3))) if alike else x
+
+
+def avg_pool(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    kernel, padding = draw(st.sampled_from([(2, 0), (2, 1), (3, 0), (3, 1)]))
+    count_padding = draw(st.booleans())
+    return b.avg_pool(x, kernel=kernel, padding=padding, stride=draw(st.integers(1, 2)), count_padding=count_padding)
+
+
+def max_pool(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    kernel, padding = draw(st.sampled_from([(2, 0), (2, 1), (3, 0), (3, 1)]))
+    return b.max_pool(x, kernel=kernel, padding=padding, stride=draw(st.integers(1, 2)))
+
+
+Step = Callable[[Any, GraphBuilder, list[int], int], int]
+STEPS: list[Step] = [conv, depthwise, batch_norm, relu, skip, zero, total, concat, avg_pool, max_pool]
+STEPS += [conv, relu_conv_norm, relu_conv_norm, total]  # more of what networks are made of
+
+
+def rewritten(graph: Graph, rng: np.random.Generator) -> Graph:
+    """The same graph with its nodes in another topological order and its summands in another order."""
+    waiting = [len(set(node.inputs)) for node in graph.nodes]
+    readers = graph.consumers()
+    ready, order = [0], []
+    while ready:
+        position = ready.pop(int(rng.integers(len(ready))))
+        order.append(position)
+        for reader in set(readers[position]):
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                ready.append(reader)
+    place = {old: new for new, old in enumerate(order)}
+    nodes = []
+    for old in order:
+        operation, inputs, shape = graph.nodes[old]
+        places = [place[i] for i in inputs]
+        if isinstance(operation, Sum):
+            rng.shuffle(places)
+        nodes.append(Node(operation, tuple(places), shape))
+    return Graph(tuple(nodes), tuple(place[o] for o in graph.outputs))
+
+
+def layers(graph: Graph) -> list[int]:
+    """Positions of the trainable operations."""
+    return [i for i, node in enumerate(graph.nodes) if isinstance(node.operation, TRAINABLE)]
+
+
+def live_layers(graph: Graph) -> list[int]:
+    """Positions of the trainable operations that read something other than zeros and reach an output."""
+    filled: list[bool] = []
+    for operation, inputs, _ in graph.nodes:
+        filled.append(not isinstance(operation, Zero) and (not inputs or any(filled[i] for i in inputs)))
+    needed = set(graph.outputs)
+    for position in range(len(graph.nodes) - 1, -1, -1):
+        if position in needed and filled[position]:
+            needed.update(graph.nodes[position].inputs)
+    return [i for i in layers(graph) if i in needed and filled[i]]
+
+
+def isomorphism(a: Graph, b: Graph) -> list[int] | None:
+    """Of each node of `a` its image in `b`, by trying; None where there is none. Summands are unordered."""
+    if len(a.nodes) != len(b.nodes):
+        return None
+    image: list[int] = []
+
+    def fits(i: int, j: int) -> bool:
+        (operation, inputs, shape), other = a.nodes[i], b.nodes[j]
+        mapped = [image[k] for k in inputs]
+        unordered = isinstance(operation, Sum)
+        return (operation, shape) == (other.operation, other.shape) and (
+            sorted(mapped) == sorted(other.inputs) if unordered else tuple(mapped) == other.inputs
+        )
+
+    def extend(i: int) -> bool:
+        if i == len(a.nodes):
+            return [image[o] for o in a.outputs] == list(b.outputs)
+        for j in range(len(b.nodes)):
+            if j not in image and fits(i, j):
+                image.append(j)
+                if extend(i + 1):
+                    return True
+                image.pop()
+        return False
+
+    return image if extend(0) else None

@@ -1,0 +1,224 @@
+"""What is promised of every space, proxy and table holds for each of them; and the checkers notice when it does not."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from untrained.errors import DataMissingError, OutOfSpaceError
+from untrained.proxies import PROXIES, Proxy
+from untrained.spaces import SPACES
+from untrained.spaces.nasbench201 import NasBench201
+from untrained.tables import TABLES, Table, Truth, TruthColumn
+from untrained.testing import check_proxy, check_space, check_table
+from untrained.types import Arch, Outcome, Scope, Status
+
+Make = Callable[..., Proxy]
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_space(name: str) -> None:
+    check_space(SPACES[name], n=10)
+
+
+@pytest.mark.parametrize("name", sorted(PROXIES))
+def test_proxy(name: str) -> None:
+    check_proxy(PROXIES[name])
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+def test_table(name: str) -> None:
+    try:
+        check_table(TABLES[name])
+    except DataMissingError as missing:
+        pytest.skip(str(missing))
+
+
+SOUND = NasBench201()
+
+
+class Broken:
+    """A sound space with some of its parts replaced."""
+
+    def __init__(self, **parts: Any) -> None:
+        self.parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        return self.parts[name] if name in self.parts else getattr(SOUND, name)
+
+    def __len__(self) -> int:
+        return self.parts.get("size", len(SOUND))
+
+    def __getitem__(self, i: int) -> Arch:
+        return self.parts.get("at", SOUND.__getitem__)(i)
+
+
+def first_operation_lost(text: str) -> Arch:
+    code = SOUND.parse(text).code
+    assert isinstance(code, tuple)
+    return Arch("nasbench201", (0, *code[1:]))
+
+
+def anything_goes(text: str) -> Arch:
+    try:
+        return SOUND.parse(text)
+    except OutOfSpaceError:
+        return SOUND[0]
+
+
+def key_of_the_text(arch: Arch, scope: Scope = Scope.KEY) -> str:
+    return SOUND.format(arch)
+
+
+SPACE_FAULTS = {
+    "parse": ({"parse": first_operation_lost}, "parse"),
+    "parse accepts anything": ({"parse": anything_goes}, "must raise OutOfSpaceError"),
+    "index": ({"index": lambda arch: min(SOUND.index(arch) + 1, 15_624)}, "index"),
+    "negative positions": ({"at": lambda i: SOUND[i % 15_625]}, "must raise IndexError"),
+    "empty": ({"size": 0}, "empty"),
+    "no source": ({"cite": ""}, "cite"),
+    "sample repeats": ({"sample": lambda rng, n: [SOUND[5]] * n}, "repeats"),
+    "mutate does nothing": ({"mutate": lambda arch, rng: arch}, "mutate"),
+    "key too fine": ({"canonical": key_of_the_text}, "key"),
+    "graph of another task": ({"graph": lambda arch: SOUND.cell(arch)}, "task"),
+}
+
+
+@pytest.mark.parametrize("fault", SPACE_FAULTS)
+def test_a_broken_space_is_noticed(fault: str) -> None:
+    parts, message = SPACE_FAULTS[fault]
+    with pytest.raises(AssertionError, match=message):
+        check_space(Broken(**parts), n=5)  # type: ignore[arg-type]
+
+
+def test_the_space_under_the_broken_ones_is_sound() -> None:
+    check_space(Broken(), n=5)  # type: ignore[arg-type]
+
+
+def test_a_sound_proxy_passes(register_proxy: Make) -> None:
+    def n_nodes(network: Any, batch: Any) -> float:
+        """Nodes."""
+        return float(len(network.graph.nodes))
+
+    check_proxy(register_proxy(n_nodes))
+
+
+def test_a_proxy_that_changes_the_batch_is_noticed(register_proxy: Make) -> None:
+    def vandal(network: Any, batch: Any) -> float:
+        """Writes."""
+        batch.x.flags.writeable = True
+        batch.x[0] = 0
+        return 1.0
+
+    with pytest.raises(AssertionError, match="changes the batch"):
+        check_proxy(register_proxy(vandal))
+
+
+def test_a_random_proxy_is_noticed(register_proxy: Make) -> None:
+    rng = np.random.default_rng(0)
+
+    def dice(network: Any, batch: Any) -> float:
+        """Random."""
+        return float(rng.random())
+
+    with pytest.raises(AssertionError, match="not a pure function"):
+        check_proxy(register_proxy(dice))
+
+
+def test_a_proxy_that_counts_its_calls_is_noticed(register_proxy: Make) -> None:
+    calls = itertools.count()
+
+    def counter(network: Any, batch: Any) -> float:
+        """Counts."""
+        return float(next(calls) // 4)  # the first four networks are alike
+
+    with pytest.raises(AssertionError, match="not a pure function"):
+        check_proxy(register_proxy(counter))
+
+
+def test_a_proxy_that_differs_in_the_engine_is_noticed(register_proxy: Make) -> None:
+    calls = itertools.count()
+
+    def late(network: Any, batch: Any) -> float:
+        """Counts."""
+        return float(next(calls) // 8)  # networks given directly come first, twice four
+
+    with pytest.raises(AssertionError, match="the engine gives"):
+        check_proxy(register_proxy(late))
+
+
+@pytest.mark.parametrize("scope", [Scope.KEY, Scope.WIDTH1_KEY])
+def test_a_proxy_that_claims_too_wide_a_scope_is_noticed(register_proxy: Make, scope: Scope) -> None:
+    def n_nodes(network: Any, batch: Any) -> float:
+        """Nodes, dead ones included."""
+        return float(len([node for node in network.graph.nodes if type(node.operation).__name__ == "Conv"]))
+
+    check_proxy(register_proxy(n_nodes))
+    with pytest.raises(AssertionError, match="differs between"):
+        check_proxy(register_proxy(n_nodes, scope=scope))
+
+
+@pytest.mark.parametrize("outcome", [Outcome(None, Status.UNDEFINED), Outcome(None)], ids=["no reason", "ok but empty"])
+def test_a_proxy_without_value_or_reason_is_noticed(register_proxy: Make, outcome: Outcome) -> None:
+    def silent(network: Any, batch: Any) -> Outcome:
+        """Nothing."""
+        return outcome
+
+    with pytest.raises(AssertionError, match="no value and no reason"):
+        check_proxy(register_proxy(silent))
+
+
+def test_a_proxy_that_is_not_a_number_is_noticed(register_proxy: Make) -> None:
+    def nan(network: Any, batch: Any) -> float:
+        """NaN."""
+        return float("nan")
+
+    with pytest.raises(AssertionError):
+        check_proxy(register_proxy(nan))
+
+
+def test_a_proxy_without_words_is_noticed(register_proxy: Make) -> None:
+    def mute(network: Any, batch: Any) -> float:
+        return 1.0
+
+    with pytest.raises(AssertionError, match="docstring"):
+        check_proxy(register_proxy(mute))
+
+
+class SmallTable(Table):
+    """Two cells."""
+
+    name = "small"
+    space = "nasbench201"
+
+    def __init__(self, arch: tuple[str, ...], value: tuple[float, ...], source: str = "made up", n: int = 1) -> None:
+        self.truth = Truth(source, "nasbench201", arch, np.array(value), "d:m", "fraction", True)
+        self.n = n
+
+    def columns(self) -> tuple[TruthColumn, ...]:
+        return (TruthColumn("d", "m", "fraction", True, "two cells"),) * self.n
+
+    def load(self, column: TruthColumn) -> Truth:
+        return self.truth
+
+
+def test_broken_tables_are_noticed(cells: dict[str, str]) -> None:
+    archs = (cells["skip"], cells["conv"])
+    check_table(SmallTable(archs, (0.5, float("nan"))))
+    for broken, message in (
+        (SmallTable(archs, (0.5, 50.0)), "not a fraction"),
+        (SmallTable(archs, (0.5, -0.1)), "not a fraction"),
+        (SmallTable((), ()), "nothing there"),
+        (SmallTable(archs, (0.5, 0.6), source=""), "where it comes from"),
+        (SmallTable((cells["skip"], cells["conv"] + " "), (0.5, 0.6)), "not in the space's form"),
+        (SmallTable(archs, (0.5, 0.6), n=0), "no columns"),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            check_table(broken)
+
+
+def test_a_table_of_strange_architectures_is_noticed() -> None:
+    with pytest.raises((AssertionError, OutOfSpaceError)):
+        check_table(SmallTable(("resnet",), (0.5,)))
