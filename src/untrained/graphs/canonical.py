@@ -25,7 +25,6 @@ from untrained.graphs.graph import (
 )
 
 
-@lru_cache(maxsize=4096)
 def simplify(graph: Graph) -> Graph:
     """The live part of a graph: what is computed, once, and reaches an output.
 
@@ -39,7 +38,6 @@ def simplify(graph: Graph) -> Graph:
     return graph
 
 
-@lru_cache(maxsize=4096)
 def key(graph: Graph) -> str:
     """Identity of the trainable network: equal if and only if the flattened graphs are isomorphic.
 

@@ -21,6 +21,10 @@ class _Operation:
         values = tuple([getattr(self, name) for name in self.__slots__])
         object.__setattr__(self, "_hash", hash((crc32(type(self).__name__.encode()), *values)))
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Copies and pickles build the operation anew, so that they have a hash too."""
+        return type(self), tuple([getattr(self, name) for name in self.__slots__])
+
 
 @dataclass_transform(frozen_default=True)
 def _operation(cls: type[T]) -> type[T]:
@@ -285,6 +289,8 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
             return (out_channels, *map(_window_count, size, kernel, stride, padding, dilation))
         case AvgPool(kernel, stride, padding) | MaxPool(kernel, stride, padding):
             channels, *size = _feature_map(shape)
+            if any(2 * pad > reach for pad, reach in zip(padding, kernel, strict=True)):
+                raise GraphError(f"padding {padding} of a pool must be at most half of its window {kernel}")
             return (channels, *map(_window_count, size, kernel, stride, padding, (1, 1)))
         case BatchNorm() | GlobalAvgPool():
             channels = _feature_map(shape)[0]

@@ -14,6 +14,7 @@ them, and what cannot be folded is computed while the rows it needs are in cache
 import threading
 import weakref
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -66,7 +67,7 @@ def lower(graph: Graph) -> Program:
     Raises:
         GraphError: an operation that constant weights do not reduce to planes.
     """
-    return _Lowering(simplify(graph)).program()
+    return _Lowering(simplify(Graph(graph.nodes, graph.outputs[:1]))).program()
 
 
 def respond(program: Program, x: NDArray[Any], weight: float) -> NDArray[Any]:
@@ -82,6 +83,8 @@ def respond(program: Program, x: NDArray[Any], weight: float) -> NDArray[Any]:
     """
     if x.shape[1:] != program.input_shape:
         raise GraphError(f"the network reads images of shape {program.input_shape}, got {x.shape[1:]}")
+    if x.dtype not in (np.float32, np.float64):
+        raise GraphError(f"images must be float32 or float64, got {x.dtype}")
     n = len(x)
     if not program.readout or not n:
         return np.zeros(n, x.dtype)
@@ -173,6 +176,7 @@ class _Lowering:
         self.sums: list[_Sum] = []  # in the order in which they run
         self.writers: dict[int, _Sum] = {}  # of stored planes: the sum that sweeps over them
         self.window_of: dict[int, tuple[_Sum, int]] = {}  # of window planes: where they are written
+        self.norms: dict[_Term, int] = {}  # of terms that are normalised: where their scale and shift are
         self.n_norms = 0
         self.n_means = 0
         digests = expression_digests(graph)
@@ -193,7 +197,7 @@ class _Lowering:
                 value = known[digest] = self._value(node, values)
             values.append(value)
         readout = tuple([multiplicity for _, multiplicity in values[output]])
-        if len(readout) > 1 and not gains:
+        if not gains and (len(readout) > 1 or (readout and readout[0] != self.graph.nodes[output].shape[0])):
             raise GraphError("the output has channels that differ under constant weights; only one plane can be read")
         channels, height, width = input_shape
         words = self._words()
@@ -228,6 +232,8 @@ class _Lowering:
             case Sum():
                 # The deepest summand first, then by expression: an order that does not depend on how the graph was
                 # written, so that equal functions give equal bits, and rounds as the published network does.
+                if any(sum([m for _, m in values[i]]) != shape[0] for i in inputs):
+                    raise GraphError("a sum of concatenations with zeros is not supported under constant weights")
                 return self._sum(sorted(inputs, key=self.order.__getitem__), values, shape[1:])
             case Input():
                 return [(self._stored(shape[1:]), 1) for _ in range(shape[0])]
@@ -294,7 +300,11 @@ class _Lowering:
         term = self._term(plane)
         if term.norm >= 0 or term.rectified_after:
             term = self._term(self._add([(term, 1)], self.sizes[term.plane]))
-        slot = self.n_norms
+        slot = self.norms.get(term, self.n_norms)
+        normed = _Term(term.plane, term.rectified, term.weighted, term.multiplicity, slot, term.rectified_after)
+        if slot < self.n_norms:  # normalised before, for example as a part of a concatenation
+            return normed
+        self.norms[term] = slot
         self.n_norms += 1
         made = self.window_of.get(term.plane)
         if made is not None and not (term.rectified or term.weighted):
@@ -303,7 +313,7 @@ class _Lowering:
         else:
             sweep, _ = self._sweep(_Term(term.plane))
             sweep.statistics.append((slot, term.rectified, term.weighted, term.multiplicity))
-        return _Term(term.plane, term.rectified, term.weighted, term.multiplicity, slot, term.rectified_after)
+        return normed
 
     def _sum(self, inputs: list[int], values: list[_Value], size: tuple[int, ...]) -> _Value:
         """Add up channel ranges in which no summand changes its plane."""
@@ -367,6 +377,8 @@ class _Lowering:
         shape: Shape,
     ) -> _Term:
         sweep, rectified = self._sweep(plane)
+        if not all(map(_meets, sweep.size, shape[1:], window.kernel, window.stride, window.padding, dilation)):
+            raise GraphError(f"{window} has windows that lie wholly in the padding")
         out = self._stored(shape[1:])
         self.window_of[out.plane] = sweep, len(sweep.windows)
         geometry = (*window.kernel, *window.stride, *window.padding, *dilation, *shape[1:])
@@ -375,7 +387,7 @@ class _Lowering:
 
     def _mean(self, plane: _Plane) -> _Plane:
         sweep, rectified = self._sweep(plane)
-        if rectified or sweep.mean >= 0:
+        if rectified or sweep.mean >= 0 or not sweep.terms:  # only sums of terms have whole rows on flat images
             sweep = self._add([(self._term(plane), 1)], sweep.size)
         sweep.mean = self.n_means
         self.n_means += 1
@@ -430,6 +442,13 @@ class _Lowering:
                 free.setdefault(self.sizes[plane][0] * self.sizes[plane][1], []).append(offsets[plane])
         offsets.append(end)
         return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
+
+
+@cache
+def _meets(size: int, count: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
+    """Whether every window holds at least one element that is not padding."""
+    starts = [i * stride - padding for i in range(count)]
+    return all(any(0 <= start + k * dilation < size for k in range(kernel)) for start in starts)
 
 
 def _plane_at(value: _Value, channel: int) -> _Plane:

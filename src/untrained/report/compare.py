@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ class Comparison:
     """How proxies agree with a truth.
 
     `agreements` by proxy; `pairs` compares the Spearman correlations of two proxies on the architectures that both
-    define. `values` and `truth` hold what was compared, one row for each architecture, undefined scores NaN.
+    define. `values` and `truth_value` hold what was compared, one number for each architecture of `arch`, undefined
+    scores NaN; `clusters` numbers the distinct networks.
     """
 
     truth: Truth
@@ -36,7 +37,24 @@ class Comparison:
     pairs: Mapping[tuple[str, str], SteigerTest]
     arch: tuple[str, ...]
     values: Mapping[str, NDArray[np.float64]]
+    higher_is_better: Mapping[str, bool]
     truth_value: NDArray[np.float64]
+    clusters: NDArray[np.int64]
+
+    def under(self, undefined: Undefined, *, level: float = 0.95) -> "Comparison":
+        """The same comparison under another policy for undefined scores, or at another level."""
+        y = self.truth_value if self.truth.higher_is_better else -self.truth_value
+        found = {
+            name: agreement(
+                column if self.higher_is_better[name] else -column,
+                y,
+                clusters=self.clusters,
+                undefined=undefined,
+                level=level,
+            )
+            for name, column in self.values.items()
+        }
+        return replace(self, agreements=found)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values: for each proxy its measures, and the paired tests."""
@@ -125,16 +143,21 @@ def correlate(
     y = np.array([measured[text] for text in joined])
     clusters = _clusters(joined, space)
     values = {name: column[keep] for name, column in scores.values.items()}
-    sign = 1.0 if truth.higher_is_better else -1.0
     oriented = {name: column if scores.higher_is_better[name] else -column for name, column in values.items()}
-    found = {
-        name: agreement(column, sign * y, clusters=clusters, undefined=undefined, level=level)
-        for name, column in oriented.items()
-    }
-    pairs = {
-        (a, b): _steiger(oriented[a], oriented[b], sign * y, clusters) for a, b in combinations(sorted(oriented), 2)
-    }
-    return Comparison(truth, space.name if space else None, int((~keep).sum()), found, pairs, tuple(joined), values, y)
+    pairs = {(a, b): _steiger(oriented[a], oriented[b], y, clusters) for a, b in combinations(sorted(oriented), 2)}
+    comparison = Comparison(
+        truth,
+        space.name if space else None,
+        int((~keep).sum()),
+        {},
+        pairs,
+        tuple(joined),
+        values,
+        scores.higher_is_better,
+        y,
+        clusters,
+    )
+    return comparison.under(undefined, level=level)
 
 
 def _from_run(folder: Path) -> Scores:

@@ -73,7 +73,7 @@ def demo(
     say(f"Scoring {len(wanted.archs):,} cells on {n_workers} processes ...")
     scores = run(wanted, workers=n_workers, progress=progress)
     omit = correlate(scores, truth, undefined="omit")
-    worst = correlate(scores, truth, undefined="worst")
+    worst = omit.under("worst")
     scores_csv = out / "scores.csv"
     out.mkdir(parents=True, exist_ok=True)
     scores_csv.write_text(scores.csv())
