@@ -144,7 +144,8 @@ def correlate(
     clusters = _clusters(joined, space)
     values = {name: column[keep] for name, column in scores.values.items()}
     oriented = {name: column if scores.higher_is_better[name] else -column for name, column in values.items()}
-    pairs = {(a, b): _steiger(oriented[a], oriented[b], y, clusters) for a, b in combinations(sorted(oriented), 2)}
+    target = y if truth.higher_is_better else -y
+    pairs = {(a, b): _steiger(oriented[a], oriented[b], target, clusters) for a, b in combinations(oriented, 2)}
     comparison = Comparison(
         truth,
         space.name if space else None,
