@@ -70,6 +70,14 @@ def test_some_are_undefined_so_that_the_policies_differ(table: Any, truth: Any) 
     assert replace(omit["params"], undefined="worst") == worst["params"]
 
 
+def test_the_policy_can_be_changed_afterwards(table: Any, truth: Any) -> None:
+    loss = replace(truth, value=-truth.value, higher_is_better=False)
+    for kind in (truth, loss):
+        omit, worst = correlate(table, kind), correlate(table, kind, undefined="worst", level=0.9)
+        assert omit.under("worst", level=0.9).agreements == worst.agreements
+        assert text(worst.under("omit")) == text(omit)
+
+
 def test_distinct_networks_are_the_clusters(table: Any, truth: Any, scores: Any) -> None:
     found = correlate(table, truth).agreements
     for proxy in PROXIES:

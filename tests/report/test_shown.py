@@ -65,8 +65,7 @@ def test_a_scatter_plot_is_a_png_with_and_without_colour_and_undefined(
 
 
 def test_a_scatter_plot_of_nothing_defined(tmp_path: Path, omit: Comparison) -> None:
-    blank = Comparison(omit.truth, omit.space, 0, omit.agreements, {}, omit.arch,
-                       {**omit.values, "epsinas": np.full(60, np.nan)}, omit.truth_value)  # fmt: skip
+    blank = replace(omit, values={**omit.values, "epsinas": np.full(60, np.nan)})
     assert scatter(blank, "epsinas", tmp_path / "p.png", colour="params").stat().st_size > 10_000
 
 
