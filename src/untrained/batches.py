@@ -5,7 +5,9 @@ larger batch are the images of a smaller one.
 """
 
 import hashlib
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,20 @@ from untrained.types import Batch
 DEFAULT_SIZE = 256
 
 Shape = tuple[int, int, int]
+
+_UNREADABLE = (  # what reading a damaged, foreign or hostile file can raise
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def grey_ramp(size: int, shape: Shape) -> NDArray[np.float32]:
@@ -74,7 +90,8 @@ def make_batch(x: NDArray[Any], name: str) -> Batch:
             f"batch {name} has {len(x)} image(s): at least 2 are needed, since batch norm statistics and the min-max "
             "normalisation over images are undefined for fewer."
         )
-    images = np.array(x, dtype=np.float32, order="C")
+    with np.errstate(over="ignore"):  # what overflows is refused in the next line
+        images = np.array(x, dtype=np.float32, order="C")
     if not np.isfinite(images).all():
         raise BadInputError(f"batch {name} has values that are not finite in float32. Remove or replace them.")
     images.flags.writeable = False
@@ -120,17 +137,20 @@ def _read(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise DataMissingError(f"batch file {path} not found. Give a .npy or .npz file, or one of {', '.join(NAMED)}.")
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        names = loaded.files
-        if len(names) != 1 and "x" not in names:
-            raise BadInputError(
-                f"batch {path}: expected one array or one called 'x', got {', '.join(names) or 'none'}."
-            )
-        array: NDArray[Any] = loaded["x" if "x" in names else names[0]]
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            names = loaded.files
+            if len(names) != 1 and "x" not in names:
+                raise BadInputError(
+                    f"batch {path}: expected one array or one called 'x', got {', '.join(names) or 'none'}."
+                )
+            array = loaded["x" if "x" in names else names[0]]
+        if not isinstance(array, np.ndarray):
+            raise BadInputError(f"batch {path} has no array in it. Save it with numpy.savez.")
         return array
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except _UNREADABLE as error:
         if isinstance(error, BadInputError):
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

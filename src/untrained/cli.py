@@ -95,7 +95,7 @@ def demo(
     )
     for sentence in found.sentences():
         stdout.print(f"* {sentence}")
-    stdout.print(f"\nscatter plot  {found.figure}\nscores        {found.scores_csv}", soft_wrap=True)
+    stdout.print(f"\nscatter plot  {found.figure}\nscores        {found.scores_csv}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -133,7 +133,7 @@ def score(
     stdout = _console()
     if dry_run:
         for line in show.plan_lines(wanted, workers or os.cpu_count() or 1):
-            stdout.print(line, soft_wrap=True)
+            stdout.print(line, soft_wrap=True, markup=False)
         return
     with _progress(_console(stderr=True)) as progress:
         table = run(wanted, workers=workers, out=out, progress=progress)
@@ -177,7 +177,7 @@ def correlate(
         print(json.dumps(comparison.as_dict(), indent=2))  # noqa: T201
         return
     stdout = _console()
-    stdout.print(f"agreement with {comparison.truth.source}", soft_wrap=True)
+    stdout.print(f"agreement with {comparison.truth.source}", soft_wrap=True, markup=False)
     stdout.print(show.agreement_table([comparison]))
     if comparison.n_without_truth:
         stdout.print(f"{comparison.n_without_truth:,} scored architectures have no truth and are left out")
@@ -228,6 +228,8 @@ def show(
     from untrained.spaces import SPACES
     from untrained.types import Scope
 
+    if out is not None and out.suffix.lower() not in {".png", ".pdf", ".svg"}:
+        raise BadInputError(f"cannot save a drawing as {out}: the name must end in .png, .pdf or .svg.")
     found = SPACES[space]
     parsed = found.parse(arch)
     graph = found.graph(parsed)
@@ -246,7 +248,7 @@ def show(
         stdout.print(f"{label:<12}{value}", soft_wrap=True, highlight=False)
     if out is not None:
         draw.draw_cell(found.cell(parsed), out)
-        stdout.print(f"{'drawing':<12}{out}", soft_wrap=True, highlight=False)
+        stdout.print(f"{'drawing':<12}{out}", soft_wrap=True, markup=False, highlight=False)
 
 
 def main() -> None:
@@ -318,7 +320,7 @@ def _progress(console: "Console") -> "Iterator[Progress]":
         TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(),
     )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("scoring", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

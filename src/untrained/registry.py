@@ -20,15 +20,18 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """A read-only mapping from name to thing; lists without importing, imports on access."""
 
-    def __init__(self, kind: str, package: str, attribute: str, *, helpers: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, kind: str, package: str, attribute: str, *, helpers: frozenset[str] = frozenset(), command: bool = True
+    ) -> None:
         """Files of `package` are entries unless named in `helpers`; `attribute` of the module is the thing.
 
-        "{name}" in `attribute` stands for the entry's name.
+        "{name}" in `attribute` stands for the entry's name. `command` says whether the command line can list them.
         """
         self.kind = kind
         self._package = package
         self._attribute = attribute
         self._helpers = helpers
+        self._command = command
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._sources))
@@ -42,8 +45,9 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         source = self._sources.get(name)
         if source is None:
-            command = self._package.rpartition(".")[2]
-            raise UnknownNameError.among(self.kind, name, self, f"`untrained {command}` lists them.")
+            room = self._package.rpartition(".")[2]
+            how = f"`untrained {room}` lists them." if self._command else f"There are: {', '.join(self)}."
+            raise UnknownNameError.among(self.kind, name, self, how)
         if isinstance(source, EntryPoint):
             thing: T = source.load()
             return thing

@@ -17,5 +17,14 @@ def seed_for(*key: object) -> int:
     >>> seed_for("init", 0) == seed_for("init", 1)
     False
     """
+    _check(key)
     text = json.dumps(key, separators=(",", ":"), allow_nan=False)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _check(item: object) -> None:
+    if isinstance(item, list | tuple):
+        for part in item:
+            _check(part)
+    elif not (item is None or isinstance(item, str | int | float)):
+        raise TypeError(f"a seed comes from numbers, strings, booleans, None and sequences of them, got {item!r}")

@@ -178,6 +178,7 @@ def run(
         n_missing,
         time.perf_counter() - start,
         proxy_seconds,
+        {wanted.space.format(arch): arch for arch in wanted.archs},
     )
 
 

@@ -23,6 +23,8 @@ from untrained.engine.worker import Row
 from untrained.errors import RunConflictError
 
 FORMAT = 1
+_PARTS = "part-" + 6 * "[0-9]" + ".parquet"
+_ARCHS_SCHEMA = {"arch": pl.String}
 _PART_SCHEMA = {
     "key": pl.String,
     "proxy": pl.String,
@@ -51,7 +53,7 @@ class Store:
             _refuse_other_protocol(folder, run["protocol"], protocol)
             protocol = {**protocol, "proxies": {**run["protocol"]["proxies"], **protocol["proxies"]}}
             calls = run["calls"]
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        elif folder.exists() and not _is_fresh(folder):
             raise RunConflictError(f"{folder} exists and is no run folder. Choose another --out, or empty it.")
         self._parts.mkdir(parents=True, exist_ok=True)
         run = {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, _provenance()]}
@@ -65,17 +67,17 @@ class Store:
         """Add finished evaluations as a new part."""
         if not rows:
             return
-        numbers = [int(path.stem.partition("-")[2]) for path in self._parts.glob("part-*.parquet")]
+        numbers = [int(path.stem.partition("-")[2]) for path in self._parts.glob(_PARTS)]
         path = self._parts / f"part-{max(numbers, default=0) + 1:06d}.parquet"
         _write_frame(path, pl.DataFrame(rows, schema=_PART_SCHEMA, orient="row"))
 
     def remember_archs(self, archs: Sequence[str]) -> None:
         """Add architectures to those asked for."""
         path = self.folder / "archs.parquet"
-        known = _read_frame(path)["arch"].to_list() if path.exists() else []
+        known = _read_frame(path, _ARCHS_SCHEMA)["arch"].to_list() if path.exists() else []
         every = list(dict.fromkeys([*known, *archs]))
         if len(every) > len(known):
-            _write_frame(path, pl.DataFrame({"arch": every}, schema={"arch": pl.String}))
+            _write_frame(path, pl.DataFrame({"arch": every}, schema=_ARCHS_SCHEMA))
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -86,28 +88,42 @@ def read_run(folder: Path) -> dict[str, Any]:
     """
     path = folder / "run.json"
     try:
-        run = json.loads(path.read_text())
+        run: Any = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunConflictError(f"{folder} is no run folder: {path} cannot be read ({error}).") from error
-    if not isinstance(run, dict) or run.get("format") != FORMAT or not run.keys() >= {"protocol", "calls"}:
+    protocol = run.get("protocol") if isinstance(run, dict) and run.get("format") == FORMAT else None
+    if not isinstance(protocol, dict) or not {"space", "proxies"} <= protocol.keys() or "calls" not in run:
         raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
-    return run
+    found: dict[str, Any] = run
+    return found
 
 
 def read_archs(folder: Path) -> list[str]:
     """The architectures asked for in a run, in order."""
-    return _read_frame(folder / "archs.parquet")["arch"].to_list()
+    return _read_frame(folder / "archs.parquet", _ARCHS_SCHEMA)["arch"].to_list()
 
 
 def read_parts(folder: Path) -> pl.DataFrame:
     """All finished evaluations of a run, one row each."""
-    frames = [_read_frame(path) for path in sorted((folder / "scores").glob("part-*.parquet"))]
+    frames = [_read_frame(path, _PART_SCHEMA) for path in sorted((folder / "scores").glob(_PARTS))]
     return pl.concat(frames) if frames else pl.DataFrame(schema=_PART_SCHEMA)
 
 
-def _read_frame(path: Path) -> pl.DataFrame:
+def _is_fresh(folder: Path) -> bool:
+    """Empty, or left by a run that was killed before its first file."""
+    if not folder.is_dir():
+        return False
+    scores = folder / "scores"
+    rest = [path for path in folder.iterdir() if path != scores and not path.name.startswith((".run.json.", ".archs."))]
+    return not rest and not (scores.exists() and (not scores.is_dir() or any(scores.iterdir())))
+
+
+def _read_frame(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame:
     try:
-        return pl.read_parquet(path)
+        frame = pl.read_parquet(path)
+        if dict(frame.schema) != dict(schema):
+            raise OSError(f"its columns are {', '.join(frame.columns)}, expected {', '.join(schema)}")
+        return frame
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = str(error).splitlines()[0]
         raise RunConflictError(f"{path} cannot be read ({reason}). Delete it to compute its scores again.") from error
@@ -140,8 +156,9 @@ def _refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[st
     for proxy, now in new["proxies"].items():
         then = old["proxies"].get(proxy, now)
         if then != now:
-            versions = f"version {then['version']}, not {now['version']}"
-            raise RunConflictError(f"{folder} holds scores of {proxy} {versions}. Choose another --out.")
+            field = next(field for field in now if then.get(field) != now[field])
+            change = f"{field} {then.get(field)}, not {now[field]}"
+            raise RunConflictError(f"{folder} holds scores of {proxy} {change}. Choose another --out.")
 
 
 def _provenance() -> dict[str, Any]:

@@ -35,13 +35,14 @@ class ScoreTable:
     n_computed: int
     seconds: float
     proxy_seconds: Mapping[str, float]
+    archs: Mapping[str, Arch]  # by their texts in `frame`
 
     def __len__(self) -> int:
         return self.frame.height
 
     def __iter__(self) -> Iterator[Score]:
         for arch, proxy, value, status, seconds, detail in self.frame.iter_rows():
-            yield Score(Arch(self.space, arch), proxy, value, Status(status), seconds, detail)
+            yield Score(self.archs[arch], proxy, value, Status(status), seconds, detail)
 
     @property
     def proxies(self) -> list[str]:

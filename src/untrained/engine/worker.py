@@ -86,14 +86,18 @@ def _prepare(network: Network, proxy: BoundProxy) -> Outcome | None:
 def _evaluate(proxy: BoundProxy, network: Network, batch: Batch) -> Outcome:
     try:
         result = proxy(network, batch)
+        outcome = result if isinstance(result, Outcome) else Outcome(result)
+        value = None if outcome.value is None else float(outcome.value)
     except MissingDependencyError as error:
         return Outcome(None, Status.UNSUPPORTED, str(error))
     except MemoryError:
         return Outcome(None, Status.OUT_OF_MEMORY, f"not enough memory for a batch of {len(batch.x)}")
     except Exception as error:  # the only one: whatever a proxy does, the run goes on and says what happened
         where = traceback.extract_tb(error.__traceback__)[-1]
-        return Outcome(None, Status.FAILED, f"{type(error).__name__}: {error} ({where.name}, line {where.lineno})")
-    outcome = result if isinstance(result, Outcome) else Outcome(float(result))
-    if outcome.value is not None and outcome.value - outcome.value != 0:
-        return Outcome(None, Status.NONFINITE, f"the score is {outcome.value}")
-    return outcome
+        reason = " ".join(str(error).split())
+        return Outcome(None, Status.FAILED, f"{type(error).__name__}: {reason} ({where.name}, line {where.lineno})")
+    if (value is None) is (outcome.status is Status.OK) or isinstance(result, str) or result is None:
+        return Outcome(None, Status.FAILED, f"{proxy.proxy.name} returned {result!r}: neither a value nor a reason")
+    if value is not None and value - value != 0:
+        return Outcome(None, Status.NONFINITE, f"the score is {value}")
+    return Outcome(value, outcome.status, outcome.detail)

@@ -150,6 +150,8 @@ def parse_proxies(text: str) -> list[BoundProxy]:
                 raise BadInputError(
                     f"proxy {match[1]}: cannot read parameter {assignment.strip()!r}. Write name=value."
                 )
+            if name in parameters:
+                raise BadInputError(f"proxy {match[1]}: parameter {name} is given twice.")
             try:
                 parameters[name] = float(value)
             except ValueError:

@@ -27,7 +27,7 @@ class Comparison:
 
     `agreements` by proxy; `pairs` compares the Spearman correlations of two proxies on the architectures that both
     define. `values` and `truth_value` hold what was compared, one number for each architecture of `arch`, undefined
-    scores NaN; `clusters` numbers the distinct networks.
+    scores NaN; `scored` tells these from what a proxy was never run on. `clusters` numbers the distinct networks.
     """
 
     truth: Truth
@@ -37,6 +37,7 @@ class Comparison:
     pairs: Mapping[tuple[str, str], SteigerTest]
     arch: tuple[str, ...]
     values: Mapping[str, NDArray[np.float64]]
+    scored: Mapping[str, NDArray[np.bool_]]
     higher_is_better: Mapping[str, bool]
     truth_value: NDArray[np.float64]
     clusters: NDArray[np.int64]
@@ -46,9 +47,9 @@ class Comparison:
         y = self.truth_value if self.truth.higher_is_better else -self.truth_value
         found = {
             name: agreement(
-                column if self.higher_is_better[name] else -column,
-                y,
-                clusters=self.clusters,
+                (column if self.higher_is_better[name] else -column)[self.scored[name]],
+                y[self.scored[name]],
+                clusters=self.clusters[self.scored[name]],
                 undefined=undefined,
                 level=level,
             )
@@ -72,12 +73,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up."""
+    """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up.
+
+    `scored` is False where a proxy was never run on an architecture.
+    """
 
     source: str
     space: str | None
     arch: tuple[str, ...]
     values: Mapping[str, NDArray[np.float64]]
+    scored: Mapping[str, NDArray[np.bool_]]
     higher_is_better: Mapping[str, bool]
 
 
@@ -154,6 +159,7 @@ def correlate(
         pairs,
         tuple(joined),
         values,
+        {name: has[keep] for name, has in scores.scored.items()},
         scores.higher_is_better,
         y,
         clusters,
@@ -166,12 +172,14 @@ def _from_run(folder: Path) -> Scores:
     space = SPACES[protocol["space"]]
     archs = [space.parse(text) for text in read_archs(folder)]
     parts = {(row[1], row[0]): row[2] for row in read_parts(folder).iter_rows()}
-    values = {}
+    values, scored = {}, {}
     for proxy, about in protocol["proxies"].items():
-        column = [parts.get((proxy, space.canonical(arch, Scope(about["scope"])))) for arch in archs]
+        pairs = [(proxy, space.canonical(arch, Scope(about["scope"]))) for arch in archs]
+        column = [parts.get(pair) for pair in pairs]
         values[proxy] = np.array([np.nan if v is None else v for v in column], np.float64)
+        scored[proxy] = np.array([pair in parts for pair in pairs], bool)
     texts = tuple(space.format(arch) for arch in archs)
-    return Scores(str(folder), space.name, texts, values, _directions(protocol))
+    return Scores(str(folder), space.name, texts, values, scored, _directions(protocol))
 
 
 def _from_csv(path: Path) -> Scores:
@@ -180,9 +188,13 @@ def _from_csv(path: Path) -> Scores:
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path} is not a text file. Give a csv file written by `untrained score`.") from error
     reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in ("arch", "proxy", "value") if name not in (reader.fieldnames or ())]
+    try:
+        header = reader.fieldnames or ()
+    except csv.Error as error:
+        raise BadInputError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
+    missing = [name for name in ("arch", "proxy", "value") if name not in header]
     if missing:
-        found = ", ".join(reader.fieldnames or ()) or "none"
+        found = ", ".join(header) or "none"
         raise BadInputError(f"{path}: expected columns arch, proxy, value, status, got {found}.")
 
     def rows() -> Iterator[tuple[str, str, float]]:
@@ -196,7 +208,10 @@ def _from_csv(path: Path) -> Scores:
                 raise BadInputError(f"{path}, line {reader.line_num}: no architecture or no proxy.")
             yield row["arch"], row["proxy"], number if np.isfinite(number) else np.nan
 
-    return _gathered(str(path), None, rows(), {})
+    try:
+        return _gathered(str(path), None, rows(), {})
+    except csv.Error as error:
+        raise BadInputError(f"{path}, line {reader.line_num}: not CSV ({error}).") from None
 
 
 def _gathered(
@@ -212,8 +227,9 @@ def _gathered(
     values = {
         proxy: np.array([known.get(arch, np.nan) for arch in archs], np.float64) for proxy, known in by_proxy.items()
     }
+    scored = {proxy: np.array([arch in known for arch in archs], bool) for proxy, known in by_proxy.items()}
     known_directions = {proxy: directions.get(proxy, _paper_direction(proxy)) for proxy in values}
-    return Scores(source, space, archs, values, known_directions)
+    return Scores(source, space, archs, values, scored, known_directions)
 
 
 def _space(scores: Scores, truth: Truth) -> Space | None:

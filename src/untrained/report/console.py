@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
+from rich.markup import escape
 from rich.table import Table
 
 from untrained.engine import Plan, ScoreTable
@@ -51,7 +52,7 @@ def statuses(table: ScoreTable) -> Table:
     counts = table.frame.group_by("proxy", "status").agg(pl.len(), pl.col("detail").mode().sort().first())
     order = {proxy: place for place, proxy in enumerate(table.proxies)}
     for proxy, status, count, detail in sorted(counts.iter_rows(), key=lambda row: (order[row[0]], -row[2])):
-        shown.add_row(proxy, status, f"{count:,}", detail)
+        shown.add_row(escape(proxy), status, f"{count:,}", escape(detail))
     return shown
 
 

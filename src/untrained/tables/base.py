@@ -100,5 +100,9 @@ class Table(ABC):
 
 
 TABLES: Registry[Table] = Registry(
-    "table", "untrained.tables", "TABLE", helpers=frozenset({"base", "csv_file", "load", "unpickle"})
+    "table",
+    "untrained.tables",
+    "TABLE",
+    helpers=frozenset({"base", "csv_file", "load", "unpickle"}),
+    command=False,
 )
