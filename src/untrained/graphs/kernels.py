@@ -130,6 +130,13 @@ _sums32, _sums8, _sums1 = _emit_sums(32), _emit_sums(8), _emit_sums(1)
 
 
 @_leaf
+def _fill(dst: Array, value: Any) -> None:
+    """A loop: assigning to a slice would compile the text of its error message, for seconds."""
+    for i in range(dst.size):
+        dst[i] = value
+
+
+@_leaf
 def _copy(dst: Array, src: Array) -> None:
     for i in range(dst.size):
         dst[i] = src[i]
@@ -379,7 +386,7 @@ def _stem_row(
         for x in range(run[1]):
             begin = out + (run[0] + x) * n
             dst = space[begin : begin + n]
-            dst[:] = space.dtype.type(0.0)
+            _fill(dst, space.dtype.type(0.0))
             for i in range(n_rows):
                 for k in range(run[2]):
                     at = rows[i] - planes[0] + (run[3 + k] + x) * n
@@ -501,8 +508,8 @@ def run(
     plane_zero = np.zeros(offsets.size, np.bool_)
     cuts = np.zeros((offsets.size, 4), np.int64)  # vertical first, extra, horizontal first, extra
     if flat:
-        cuts[: program[0], 1] = program[1] - 1
-        cuts[: program[0], 3] = program[2] - 1
+        for channel in range(program[0]):
+            cuts[channel, 1], cuts[channel, 3] = program[1] - 1, program[2] - 1
     zero, w = dtype(0.0), dtype(weight)
     pc = HEAD_WORDS
     while pc < program.size:
@@ -533,7 +540,7 @@ def run(
             for record in statistics:
                 norm_zero[record[0]] = True
             if mean >= 0:
-                response[mean] = zero
+                _fill(response[mean], zero)
             continue
 
         cut = cuts[plane]
@@ -637,10 +644,11 @@ def run(
                 if y == height - 1:
                     for k in range(1, 4):
                         _add(partial[0], partial[k])
-                    response[mean] = zero
+                    _fill(response[mean], zero)
                     for x in range(width):
                         _add(response[mean], partial[0, x * n : (x + 1) * n])
-                    response[mean] /= dtype(height * width)
+                    for b in range(n):
+                        response[mean, b] /= dtype(height * width)
 
         for k in range(n_statistics):
             slot = statistics[k, 0]
