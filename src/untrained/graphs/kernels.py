@@ -4,7 +4,7 @@ Planes are stored as (height, width, images) with the images innermost: every lo
 that borders never break the vectors. Nothing here may use fast-math or flush-to-zero: which scores are undefined
 depends on float32 underflow, and sums run in one fixed order, so that equal inputs give equal bits everywhere.
 
-The program is a flat list of integers, written by `untrained.graphs.width1` and read here front to back as *sweeps*.
+The program is a flat list of integers, written by `untrained.graphs.lowering` and read here front to back as *sweeps*.
 One sweep computes a plane row by row as a sum of terms and, while its rows are in cache, everything that reads it:
 window operations (convolutions and pools), batch-norm statistics of point-wise functions of it, and its mean.
 
@@ -25,7 +25,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-# Words of one record in the program; width1.py writes them in this order. A plane of -1 is the scratch plane.
+# Words of one record in the program; lowering.py writes them in this order. A plane of -1 is the scratch plane.
 HEAD_WORDS = 3  # input channels, height, width
 # sweep: height, width, plane, n_terms, n_windows, n_statistics, mean (-1: none)
 SWEEP_WORDS = 7

@@ -1,0 +1,398 @@
+"""From a graph to a program of plane operations: the width-1 theorem, applied node by node.
+
+Every value of the graph becomes a list of (plane, multiplicity) pairs. A plane that is stored is written by one sweep;
+what is point-wise in a stored plane is kept as a term and folded into whoever reads it. See docs/width1.md.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from untrained.errors import GraphError
+from untrained.graphs import kernels
+from untrained.graphs.canonical import expression_digests, simplify
+from untrained.graphs.graph import (
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    GlobalAvgPool,
+    Graph,
+    Input,
+    Linear,
+    MaxPool,
+    Node,
+    ReLU,
+    Shape,
+    Sum,
+    Zero,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A network as plane operations. `words` is read by the compiled kernel; see `kernels` for their meaning.
+
+    `offsets` say where each plane begins in the work space and `size` how long that is, in numbers per image; planes
+    that are not needed at the same time share room. The input channels come first, scratch rows last.
+    """
+
+    words: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    size: int
+    n_norms: int
+    input_shape: tuple[int, int, int]
+    readout: tuple[int, ...]  # the output is the sum of the mean planes, each this often ...
+    gains: tuple[int, ...]  # ... through linear layers: times the weight and this number, for each layer
+
+
+def lower(graph: Graph) -> Program:
+    """The plane program of the graph's first output.
+
+    Raises:
+        GraphError: an operation that constant weights do not reduce to planes.
+    """
+    return _Lowering(simplify(Graph(graph.nodes, graph.outputs[:1]))).program()
+
+
+class _Term(NamedTuple):
+    """A point-wise function of a stored plane: relu, times weight and multiplicity, batch norm, relu."""
+
+    plane: int
+    rectified: bool = False
+    weighted: bool = False
+    multiplicity: int = 1
+    norm: int = -1
+    rectified_after: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Sum:
+    """A plane that is a sum of terms, each some times, and what reads its rows as they are computed.
+
+    Without terms it is the stored `plane` itself, read once more.
+    """
+
+    size: tuple[int, int]
+    terms: list[tuple[_Term, int]]
+    plane: int = -1  # where it is stored; -1 while only its readers see it
+    rectified: "_Rectified | None" = None
+    windows: list[tuple[int, ...]] = field(default_factory=list)
+    statistics: list[tuple[int, ...]] = field(default_factory=list)
+    mean: int = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rectified:
+    """ReLU of a sum, kept apart so that a convolution can read it without storing it."""
+
+    of: _Sum
+
+
+_Plane = _Term | _Sum | _Rectified
+_Value = list[tuple[_Plane, int]]  # planes with multiplicities; they add up to the channels
+
+
+class _Lowering:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.sizes: list[tuple[int, int]] = []  # of each stored plane
+        self.sums: list[_Sum] = []  # in the order in which they run
+        self.writers: dict[int, _Sum] = {}  # of stored planes: the sum that sweeps over them
+        self.window_of: dict[int, tuple[_Sum, int]] = {}  # of window planes: where they are written
+        self.norms: dict[_Term, int] = {}  # of terms that are normalised: where their scale and shift are
+        self.n_norms = 0
+        self.n_means = 0
+        digests = expression_digests(graph)
+        self.digests = digests
+        heights: list[int] = []  # minus the longest path from the input
+        for node in graph.nodes:
+            heights.append(min([heights[i] for i in node.inputs]) - 1 if node.inputs else 0)
+        self.order = list(zip(heights, digests, strict=True))
+
+    def program(self) -> Program:
+        values: list[_Value] = []
+        known: dict[bytes, _Value] = {}
+        input_shape = self.graph.nodes[0].shape
+        output, gains = self._readout()
+        for node, digest in zip(self.graph.nodes[: output + 1], self.digests, strict=False):
+            value = known.get(digest)
+            if value is None:
+                value = known[digest] = self._value(node, values)
+            values.append(value)
+        readout = tuple([multiplicity for _, multiplicity in values[output]])
+        if not gains and (len(readout) > 1 or (readout and readout[0] != self.graph.nodes[output].shape[0])):
+            raise GraphError("the output has channels that differ under constant weights; only one plane can be read")
+        channels, height, width = input_shape
+        words = self._words()
+        offsets, size = self._layout(channels)
+        return Program(words, offsets, size, self.n_norms, (channels, height, width), readout, gains)
+
+    def _readout(self) -> tuple[int, tuple[int, ...]]:
+        """The pooled node that the first output reads, and the fan-ins of linear layers on the way, its first aside."""
+        nodes = self.graph.nodes
+        at = self.graph.outputs[0]
+        gains: list[int] = []
+        while isinstance(nodes[at].operation, Linear):
+            gains.append(nodes[at].shape[0])
+            at = nodes[at].inputs[0]
+        if not isinstance(nodes[at].operation, GlobalAvgPool | Zero):
+            raise GraphError(f"the first output must be pooled features or linear in them, not {nodes[at].operation}")
+        return at, (1, *gains[:0:-1]) if gains else ()
+
+    def _value(self, node: Node, values: list[_Value]) -> _Value:
+        operation, inputs, shape = node
+        match operation:
+            case ReLU():
+                return [(self._relu(plane), m) for plane, m in values[inputs[0]]]
+            case BatchNorm():
+                return [(self._norm(plane), m) for plane, m in values[inputs[0]]]
+            case Conv():
+                if inputs[0] == 0 and operation.groups == 1:
+                    images, channels = values[0][0][0], len(values[0])
+                    stem = self._windowed(kernels.STEM, operation, operation.dilation, images, channels, shape)
+                    return [(stem, operation.out_channels)]
+                return self._conv(operation, values[inputs[0]], shape)
+            case Sum():
+                # The deepest summand first, then by expression: an order that does not depend on how the graph was
+                # written, so that equal functions give equal bits, and rounds as the published network does.
+                if any(sum([m for _, m in values[i]]) != shape[0] for i in inputs):
+                    raise GraphError("a sum of concatenations with zeros is not supported under constant weights")
+                return self._sum(sorted(inputs, key=self.order.__getitem__), values, shape[1:])
+            case Input():
+                return [(self._stored(shape[1:]), 1) for _ in range(shape[0])]
+            case Zero():
+                return []
+            case Concat():
+                return _joined([pair for i in inputs for pair in values[i]])
+            case AvgPool() | MaxPool():
+                return [(self._pool(operation, plane, shape), m) for plane, m in values[inputs[0]]]
+            case GlobalAvgPool():
+                return [(self._mean(plane), m) for plane, m in values[inputs[0]]]
+            case _:
+                raise GraphError(f"constant weights do not reduce {operation} to planes")
+
+    # Planes ----------------------------------------------------------------------------------------------------------
+
+    def _stored(self, size: tuple[int, ...]) -> _Term:
+        self.sizes.append((size[0], size[1]))
+        return _Term(len(self.sizes) - 1)
+
+    def _term(self, plane: _Plane) -> _Term:
+        """The plane as a point-wise function of a stored one."""
+        if isinstance(plane, _Term):
+            return plane
+        rectified = isinstance(plane, _Rectified)
+        total = plane.of if isinstance(plane, _Rectified) else plane
+        if total.plane < 0:
+            total.plane = self._stored(total.size).plane
+            self.writers[total.plane] = total
+        return _Term(total.plane, rectified=rectified)
+
+    def _add(self, terms: list[tuple[_Term, int]], size: tuple[int, int]) -> _Sum:
+        total = _Sum(size, terms)
+        self.sums.append(total)
+        return total
+
+    def _sweep(self, plane: _Plane) -> tuple[_Sum, bool]:
+        """A sum whose rows, rectified or not, are the plane's."""
+        if isinstance(plane, _Sum):
+            return plane, False
+        if isinstance(plane, _Rectified):
+            return plane.of, True
+        if plane.norm >= 0 or plane.weighted or plane.rectified_after:
+            return self._add([(plane, 1)], self.sizes[plane.plane]), False
+        writer = self.writers.get(plane.plane)
+        if writer is None:
+            writer = self.writers[plane.plane] = self._add([], self.sizes[plane.plane])
+            writer.plane = plane.plane
+        return writer, plane.rectified
+
+    def _relu(self, plane: _Plane) -> _Plane:
+        match plane:
+            case _Sum():
+                plane.rectified = plane.rectified or _Rectified(plane)
+                return plane.rectified
+            case _Term(norm=-1, weighted=False):
+                return plane._replace(rectified=True)
+            case _Term():
+                return plane._replace(rectified_after=True)
+            case _:
+                return plane
+
+    def _norm(self, plane: _Plane) -> _Plane:
+        term = self._term(plane)
+        if term.norm >= 0 or term.rectified_after:
+            term = self._term(self._add([(term, 1)], self.sizes[term.plane]))
+        slot = self.norms.get(term, self.n_norms)
+        normed = _Term(term.plane, term.rectified, term.weighted, term.multiplicity, slot, term.rectified_after)
+        if slot < self.n_norms:  # normalised before, for example as a part of a concatenation
+            return normed
+        self.norms[term] = slot
+        self.n_norms += 1
+        made = self.window_of.get(term.plane)
+        if made is not None and not (term.rectified or term.weighted):
+            total, position = made
+            total.windows[position] = (*total.windows[position][:4], slot, *total.windows[position][5:])
+        else:
+            sweep, _ = self._sweep(_Term(term.plane))
+            sweep.statistics.append((slot, term.rectified, term.weighted, term.multiplicity))
+        return normed
+
+    def _sum(self, inputs: list[int], values: list[_Value], size: tuple[int, ...]) -> _Value:
+        """Add up channel ranges in which no summand changes its plane."""
+        if all(len(values[i]) == 1 for i in inputs):
+            ends = [values[inputs[0]][0][1]]
+        else:
+            ends = sorted({end for i in inputs for end in accumulate(m for _, m in values[i])})
+        result: _Value = []
+        start = 0
+        for end in ends:
+            terms: dict[_Term, int] = {}
+            for i in inputs:
+                term = self._term(_plane_at(values[i], start))
+                terms[term] = terms.get(term, 0) + 1
+            result.append((self._add(list(terms.items()), (size[0], size[1])), end - start))
+            start = end
+        return result
+
+    def _conv(self, conv: Conv, value: _Value, shape: Shape) -> _Value:
+        if conv.groups > 1:
+            if not conv.groups == conv.out_channels == sum(m for _, m in value):
+                raise GraphError(f"constant weights do not reduce {conv} to planes: groups must be 1 or every channel")
+            return [(self._windowed(kernels.CONV, conv, conv.dilation, plane, 1, shape), m) for plane, m in value]
+        if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0):
+            bare = [(self._bare(plane), m) for plane, m in value]
+            terms = [_Term(term.plane, term.rectified, weighted=True, multiplicity=m) for term, m in bare]
+            if len(terms) == 1:
+                return [(terms[0], conv.out_channels)]
+            return [(self._add([(term, 1) for term in terms], (shape[1], shape[2])), conv.out_channels)]
+        plane, multiplicity = value[0]
+        if len(value) > 1:
+            size = self.sizes[self._term(plane).plane]
+            plane, multiplicity = self._add([(self._term(p), m) for p, m in value], size), 1
+        return [(self._windowed(kernels.CONV, conv, conv.dilation, plane, multiplicity, shape), conv.out_channels)]
+
+    def _bare(self, plane: _Plane) -> _Term:
+        """The plane as a stored plane, rectified at most."""
+        term = self._term(plane)
+        if term.norm >= 0 or term.weighted or term.rectified_after:
+            return self._term(self._add([(term, 1)], self.sizes[term.plane]))
+        return term
+
+    def _pool(self, pool: AvgPool | MaxPool, plane: _Plane, shape: Shape) -> _Plane:
+        if isinstance(pool, AvgPool):
+            kind = kernels.AVG_POOL_PADDED if pool.count_padding else kernels.AVG_POOL
+            if isinstance(plane, _Rectified) or (isinstance(plane, _Term) and plane.rectified):
+                term = self._term(plane)  # the kernel averages rows as they are, so these must be rectified ones
+                plane = self._add([(term, 1)], self.sizes[term.plane])
+            return self._windowed(kind, pool, (1, 1), plane, 1, shape)
+        sweep, rectified = self._sweep(plane)
+        largest = self._windowed(kernels.MAX_POOL, pool, (1, 1), sweep, 1, shape)
+        return largest._replace(rectified=rectified)  # the largest of rectified values is the largest, rectified
+
+    def _windowed(
+        self,
+        kind: int,
+        window: Conv | AvgPool | MaxPool,
+        dilation: tuple[int, int],
+        plane: _Plane,
+        m: int,
+        shape: Shape,
+    ) -> _Term:
+        sweep, rectified = self._sweep(plane)
+        if not all(map(_meets, sweep.size, shape[1:], window.kernel, window.stride, window.padding, dilation)):
+            raise GraphError(f"{window} has windows that lie wholly in the padding")
+        out = self._stored(shape[1:])
+        self.window_of[out.plane] = sweep, len(sweep.windows)
+        geometry = (*window.kernel, *window.stride, *window.padding, *dilation, *shape[1:])
+        sweep.windows.append((kind, out.plane, rectified, m, -1, *geometry))
+        return out
+
+    def _mean(self, plane: _Plane) -> _Plane:
+        sweep, rectified = self._sweep(plane)
+        if rectified or sweep.mean >= 0 or not sweep.terms:  # only sums of terms have whole rows on flat images
+            sweep = self._add([(self._term(plane), 1)], sweep.size)
+        sweep.mean = self.n_means
+        self.n_means += 1
+        return plane
+
+    # Writing down ----------------------------------------------------------------------------------------------------
+
+    def _words(self) -> NDArray[np.int64]:
+        words: list[int] = [*self.graph.nodes[0].shape]
+        for total in self.sums:
+            counts = len(total.terms), len(total.windows), len(total.statistics)
+            words += (*total.size, total.plane, *counts, total.mean)
+            for t, count in total.terms:
+                words += (t.plane, t.rectified, t.weighted, t.multiplicity, t.norm, t.rectified_after, count)
+            for record in (*total.windows, *total.statistics):
+                words += record
+        return np.array(words, np.int64)
+
+    def _layout(self, channels: int) -> tuple[NDArray[np.int64], int]:
+        """Give every plane room that no other plane needs at the same time."""
+        last = {
+            plane: step
+            for step, total in enumerate(self.sums)
+            for plane in (total.plane, *[t.plane for t, _ in total.terms])
+        }
+        offsets = [0] * len(self.sizes)
+        free: dict[int, list[int]] = {}
+        end = 0
+
+        def place(plane: int) -> None:
+            nonlocal end
+            size = self.sizes[plane][0] * self.sizes[plane][1]
+            room = free.get(size)
+            if room:
+                offsets[plane] = room.pop()
+            else:
+                offsets[plane] = end
+                end += size
+
+        for plane in range(channels):
+            place(plane)
+        expiring: dict[int, list[int]] = {}
+        for plane, step in last.items():
+            if plane >= channels:
+                expiring.setdefault(step, []).append(plane)
+        for step, total in enumerate(self.sums):
+            if total.terms and total.plane >= 0:
+                place(total.plane)
+            for window in total.windows:
+                place(window[1])
+            for plane in expiring.get(step, ()):
+                free.setdefault(self.sizes[plane][0] * self.sizes[plane][1], []).append(offsets[plane])
+        offsets.append(end)
+        return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
+
+
+@cache
+def _meets(size: int, count: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
+    """Whether every window holds at least one element that is not padding."""
+    starts = [i * stride - padding for i in range(count)]
+    return all(any(0 <= start + k * dilation < size for k in range(kernel)) for start in starts)
+
+
+def _plane_at(value: _Value, channel: int) -> _Plane:
+    for plane, multiplicity in value:
+        channel -= multiplicity
+        if channel < 0:
+            return plane
+    raise GraphError("a summand has too few channels")
+
+
+def _joined(value: _Value) -> _Value:
+    """Merge neighbours that are the same plane."""
+    result: _Value = []
+    for plane, multiplicity in value:
+        if result and result[-1][0] == plane:
+            result[-1] = plane, result[-1][1] + multiplicity
+        else:
+            result.append((plane, multiplicity))
+    return result
