@@ -103,6 +103,6 @@ TABLES: Registry[Table] = Registry(
     "table",
     "untrained.tables",
     "TABLE",
-    helpers=frozenset({"base", "csv_file", "load", "unpickle"}),
+    helpers=frozenset({"base", "csv_file", "load", "tidy", "unpickle"}),
     command=False,
 )
