@@ -34,6 +34,7 @@ from untrained.graphs.graph import (
     Sigmoid,
     Sum,
     Zero,
+    input_operation,
 )
 from untrained.graphs.recurrent import Recurrent, resized
 
@@ -67,17 +68,19 @@ def key(network: Graph | Recurrent) -> str:
     32 hexadecimal digits; independent of the order in which nodes or summands were written. Of a recurrent network the
     identity of the live cell alone, without number and sizes of layers.
     """
-    graph = flatten(live_cell(network.cell) if isinstance(network, Recurrent) else simplify(network))
-    return _hexdigest(repr(certificate(graph)).encode())
+    graph = live_cell(network.cell) if isinstance(network, Recurrent) else simplify(network)
+    return _hexdigest(repr(certificate(flatten(graph))).encode())
 
 
 def width1_key(network: Graph | Recurrent) -> str:
     """Identity of the function computed when all weights are one constant. 32 hexadecimal digits, as in `key`."""
-    return _function(flatten(live_cell(network.cell) if isinstance(network, Recurrent) else simplify(network)))
+    if isinstance(network, Recurrent):
+        return _function(*width1_cell(network.cell))
+    graph = flatten(simplify(network))
+    return _function(graph, expression_digests(graph))
 
 
-def _function(graph: Graph) -> str:
-    digests = expression_digests(graph)
+def _function(graph: Graph, digests: list[bytes]) -> str:
     return _hexdigest(b"".join([digests[i] for i in graph.outputs]))
 
 
@@ -161,7 +164,7 @@ _UNORDERED = Concat(ordered=False)
 
 def _prune(graph: Graph) -> Graph:
     """Drop nodes that reach no output; inputs stay."""
-    live = [isinstance(node.operation, Input) for node in graph.nodes]
+    live = [type(node.operation) is Input for node in graph.nodes]
     for output in graph.outputs:
         live[output] = True
     for position in range(len(graph.nodes) - 1, 0, -1):
@@ -180,7 +183,9 @@ def _prune(graph: Graph) -> Graph:
 
 
 def _sums_read_by_sums_only(graph: Graph) -> frozenset[int]:
-    sums = {i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Sum)}
+    sums = {i for i, node in enumerate(graph.nodes) if type(node.operation) is Sum}
+    if not sums:
+        return frozenset()
     read_otherwise = set(graph.outputs)
     for position, node in enumerate(graph.nodes):
         if position not in sums:
@@ -196,7 +201,7 @@ def _concats_in_any_order(graph: Graph) -> list[int]:
 
     With its channels in another order such a network is the same: the layers' weights change places with them.
     """
-    concats = [i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Concat)]
+    concats = [i for i, node in enumerate(graph.nodes) if type(node.operation) is Concat]
     if not concats:
         return []
     free = [True] * len(graph.nodes)
@@ -225,7 +230,10 @@ def _unordered(graph: Graph, concats: list[int]) -> Graph:
 
 def commutes(operation: Operation) -> bool:
     """Whether the order of the operation's inputs does not matter: those of a linear layer have weights of their own."""
-    return isinstance(operation, Sum | Product | Linear) or (isinstance(operation, Concat) and not operation.ordered)
+    return type(operation) in _COMMUTING or (isinstance(operation, Concat) and not operation.ordered)
+
+
+_COMMUTING = (Sum, Product, Linear)
 
 
 def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
@@ -246,7 +254,7 @@ def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
 def flatten(graph: Graph) -> Graph:
     """Write every sum in terms of what is not a sum, so that no association of summands can be told from another."""
     while True:
-        sums = frozenset(i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Sum))
+        sums = frozenset([i for i, node in enumerate(graph.nodes) if type(node.operation) is Sum])
         if all(sums.isdisjoint(graph.nodes[i].inputs) for i in sums):
             return graph
         graph = _merge(_fold(graph, sums))
@@ -261,37 +269,50 @@ def live_cell(cell: Graph) -> Graph:
     Inputs are x and the previous states, outputs the new ones. States that never reach the first one vanish. The others
     are numbered in an order of their own, so that cells that differ in the numbering alone have equal keys.
     """
+    cell = _live_states(cell)
+    if len(cell.outputs) < 3:
+        return cell
+    forms = [(width1_key(numbered), numbered) for numbered in _numberings(cell)]
+    least = min([function for function, _ in forms])
+    best = [numbered for function, numbered in forms if function == least]
+    return best[0] if len(best) == 1 else min(best, key=key)
+
+
+def width1_cell(cell: Graph) -> tuple[Graph, list[bytes]]:
+    """The flattened live cell, numbered for `width1_key`, and its expression digests."""
+    flat = flatten(_live_states(cell))
+    if len(flat.outputs) < 3:
+        return flat, expression_digests(flat)
+    return min([(graph, expression_digests(graph)) for graph in _numberings(flat)], key=lambda form: _function(*form))
+
+
+def _live_states(cell: Graph) -> Graph:
     cell = simplify(cell)
     reach: list[int] = []  # of every node the inputs it depends on, as bits
     for i, node in enumerate(cell.nodes):
-        bits = 1 << i if not node.inputs else 0
+        bits = 0 if node.inputs else 1 << i
         for source in node.inputs:
             bits |= reach[source]
         reach.append(bits)
-    states = [0]
-    for state in states:
-        states += [k for k in range(len(cell.outputs)) if reach[cell.outputs[state]] >> 1 + k & 1 and k not in states]
-    states.sort()
-    if len(states) < len(cell.outputs):
-        cell = simplify(_renumbered(cell, states))
-    if len(states) > 2:
-        flat = flatten(cell)
-        orders = [[0, *rest] for rest in permutations(range(1, len(states)))]
-        functions = [_function(_renumbered(flat, order)) for order in orders]
-        numbered = [
-            _renumbered(cell, order)
-            for order, function in zip(orders, functions, strict=True)
-            if function == min(functions)
-        ]
-        cell = numbered[0] if len(numbered) == 1 else min(numbered, key=key)
-    return cell
+    live, todo = 1, reach[cell.outputs[0]] >> 1  # states, as bits
+    while todo & ~live:
+        live |= todo
+        for state, output in enumerate(cell.outputs):
+            todo |= reach[output] >> 1 if live >> state & 1 else 0
+    states = [state for state in range(len(cell.outputs)) if live >> state & 1]
+    return cell if len(states) == len(cell.outputs) else simplify(_renumbered(cell, states))
+
+
+def _numberings(cell: Graph) -> list[Graph]:
+    """The cell with its states in every order, the first state first."""
+    return [_renumbered(cell, [0, *rest]) for rest in permutations(range(1, len(cell.outputs)))]
 
 
 def _renumbered(cell: Graph, states: list[int]) -> Graph:
     """The cell with these of its states, in this order."""
     n_inputs = cell.n_inputs
     place = {0: 0, **{1 + old: 1 + new for new, old in enumerate(states)}}
-    nodes = [cell.nodes[0], *[Node(Input(1 + new), (), cell.nodes[1].shape) for new in range(len(states))]]
+    nodes = [cell.nodes[0], *[Node(input_operation(1 + new), (), cell.nodes[1].shape) for new in range(len(states))]]
     for i, (operation, inputs, shape) in enumerate(cell.nodes[n_inputs:], start=n_inputs):
         if all(source in place for source in inputs):  # what reads another state is not read by these
             places = [place[source] for source in inputs]

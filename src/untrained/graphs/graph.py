@@ -214,7 +214,10 @@ class Graph:
     @property
     def n_inputs(self) -> int:
         """How many of the first nodes are inputs."""
-        return next((i for i, node in enumerate(self.nodes) if not isinstance(node.operation, Input)), len(self.nodes))
+        count = 0
+        while count < len(self.nodes) and type(self.nodes[count].operation) is Input:
+            count += 1
+        return count
 
     def consumers(self) -> list[list[int]]:
         """For every node, the nodes that read it, once per reading."""
@@ -239,7 +242,7 @@ class GraphBuilder:
 
     def __init__(self, *input_shapes: Shape) -> None:
         """A shape (channels, height, width) for each input."""
-        self._nodes = [Node(Input(index), (), shape) for index, shape in enumerate(input_shapes)]
+        self._nodes = [Node(input_operation(index), (), shape) for index, shape in enumerate(input_shapes)]
         self.inputs = tuple(range(len(input_shapes)))
         self.input = 0
 
@@ -453,6 +456,12 @@ def _window_count(size: int, kernel: int, stride: int, padding: int, dilation: i
 _IDENTITY = Identity()
 _BATCH_NORM, _RELU, _SUM, _CONCAT, _GLOBAL_AVG_POOL = BatchNorm(), ReLU(), Sum(), Concat(), GlobalAvgPool()
 _LEAKY_RELU, _SIGMOID, _TANH, _PRODUCT, _BLEND = LeakyReLU(), Sigmoid(), Tanh(), Product(), Blend()
+
+
+@cache
+def input_operation(index: int) -> Input:
+    """The operation of a graph's input."""
+    return Input(index)
 
 
 @cache

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from untrained.errors import GraphError
 from untrained.graphs import recurrent_kernels as kernels
-from untrained.graphs.canonical import commutes, expression_digests, flatten, live_cell
+from untrained.graphs.canonical import commutes, width1_cell
 from untrained.graphs.graph import (
     Blend,
     Graph,
@@ -62,7 +62,7 @@ def lower(network: Recurrent) -> Recurrence:
     Raises:
         GraphError: the cell has operations that constant weights do not reduce to numbers.
     """
-    return _program(network, _in_order(flatten(live_cell(network.cell))))
+    return _program(network, _in_order(*width1_cell(network.cell)))
 
 
 def write(network: Recurrent) -> Recurrence:
@@ -135,11 +135,11 @@ def _program(network: Recurrent, cell: Graph) -> Recurrence:
     )
 
 
-def _in_order(cell: Graph) -> Graph:
+def _in_order(cell: Graph, digests: list[bytes]) -> Graph:
     """The cell with operands that may change places in an order of their own: x, the deepest, the others, by digest."""
     order: list[tuple[bool, int, bytes]] = []
     nodes = []
-    for node, digest in zip(cell.nodes, expression_digests(cell), strict=True):
+    for node, digest in zip(cell.nodes, digests, strict=True):
         operation, inputs, shape = node
         order.append((bool(order), min([order[i][1] for i in inputs]) - 1 if inputs else 0, digest))
         if len(inputs) > 1 and commutes(operation):
@@ -165,14 +165,24 @@ def respond(program: Recurrence, batch: Batch, weight: float, dtype: str = "floa
     if batch.x.ndim != 2 or batch.x.shape[1] != program.steps:
         raise GraphError(f"the network reads texts of {program.steps} steps, got shape {batch.x.shape}")
     n = len(batch.x)
-    first = _first(batch, weight, dtype, program.sizes[0], program.vocabulary)
-    padded = first.shape[2]
-    space = np.empty((program.n_values + len(program.outputs)) * padded, dtype)
-    series = np.empty((program.steps, padded), dtype)
-    kernels.run(
-        program.rows, program.outputs, np.array(program.sizes), first, space.dtype.type(weight), space, series
-    )
-    return series[:, :n].ravel()
+    words = _word_dots(batch, weight, dtype, program.sizes[0], program.vocabulary)
+    counts, parts = _blocks(program.sizes)
+    lanes = -(-parts.shape[1] * n // kernels.LANES) * kernels.LANES
+    space = np.zeros((program.n_values + len(program.outputs), lanes), dtype)
+    sums = np.empty((len(counts), lanes), dtype)
+    series = np.empty((program.steps, n), dtype)
+    constant = space.dtype.type(weight)
+    kernels.run(program.rows, program.outputs, counts, parts, words, constant, space, sums, series)
+    return series.ravel()
+
+
+@lru_cache(maxsize=64)
+def _blocks(sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How the dot products of all layers are added up: `counts` and `parts` of `recurrent_kernels.run`."""
+    blocks, rests = np.divmod(sizes, kernels.BLOCK)
+    stops = np.union1d(rests, kernels.BLOCK)
+    parts = np.stack([blocks, np.searchsorted(stops, rests)], axis=1)
+    return np.diff(stops, prepend=0), np.stack([parts[:-1], parts[1:]])
 
 
 @lru_cache(maxsize=4)
@@ -190,8 +200,8 @@ def embedding(vocabulary: int, size: int) -> NDArray[np.float32]:
 _known: dict[tuple[object, ...], NDArray[Any]] = {}
 
 
-def _first(batch: Batch, weight: float, dtype: str, size: int, vocabulary: int) -> NDArray[Any]:
-    """Dot products of all words of a batch, shape (2, steps, texts), remembered: whole spaces see one batch."""
+def _word_dots(batch: Batch, weight: float, dtype: str, size: int, vocabulary: int) -> NDArray[Any]:
+    """Dot products of a batch's words, shape (2, steps, texts), remembered: whole spaces are evaluated on one batch."""
     key = (batch.digest, weight, dtype, size, vocabulary)
     if key not in _known:
         lanes = kernels.LANES
@@ -199,9 +209,7 @@ def _first(batch: Batch, weight: float, dtype: str, size: int, vocabulary: int) 
         table[:, :vocabulary] = embedding(vocabulary, size).T
         dots = np.empty((2, table.shape[1]), dtype)
         kernels.word_dots(table, table.dtype.type(weight), np.empty(lanes, dtype), dots)
-        words = np.zeros((batch.x.shape[1], -(-len(batch.x) // lanes) * lanes), np.int64)
-        words[:, : len(batch.x)] = batch.x.T
         if len(_known) >= 8:
             _known.clear()
-        _known[key] = dots[:, words]
+        _known[key] = np.ascontiguousarray(dots[:, batch.x.T])
     return _known[key]

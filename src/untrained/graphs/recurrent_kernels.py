@@ -1,8 +1,12 @@
-"""Compiled loops of the recurrent evaluation: one call runs all layers and steps of one network at one constant.
+"""Compiled loops of the recurrent evaluation: one call runs a whole network over all texts at one constant.
 
-Values are vectors over texts, a whole number of `LANES` of them. A program is a table of rows (operation, result, a, b,
-c), written by `untrained.graphs.recurrence`; results and operands are places in the work space, where x and the
-previous states come first. Nothing here may use fast-math: scores depend on float32 rounding and underflow.
+Layers work in step, each one word behind the one below, so that every operation is one vector over layers and texts:
+at wave k, layer l does step k - l. Vectors are `LANES` numbers long, or a multiple: the texts of the first layer, those
+of the second, and so on. What a layer computes before its first and after its last step is never read.
+
+A program is a table of rows (operation, result, a, b, c), written by `untrained.graphs.recurrence`; results and operands
+are vectors in the work space, where x and the previous states come first. Nothing here may use fast-math: scores depend
+on float32 rounding and underflow.
 
 Rounding. A linear layer adds up hundreds of equal products. It does so as the published program on AVX2 machines: block
 by block of `BLOCK` inputs, each block from zero on with fused multiply-adds, the first vector's blocks on top of the
@@ -20,43 +24,50 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-LANES = 32
+LANES = 96  # three layers of 32 texts
+_VECTOR = 16
 BLOCK = 192
 
-# DOT has two results, on top of the bias and from zero on, either -1 if not wanted: (result, source, plain result).
+# DOT has two results, either -1 if not wanted: on top of the bias, and, in the place of b, from zero on.
 DOT, ADD, MULTIPLY, BLEND, TANH, SIGMOID, LEAKY_RELU, ZERO = range(8)
 
 Array = NDArray[Any]
-_jit: Any = numba.njit(cache=True, nogil=True, error_model="numpy")
+# No reference counts, since nothing here allocates: a slice costs two locked increments otherwise.
+_leaf: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
 
 
 def _emit_products(
     _context: Any, source: Any, at: Any, stride: Any, weight: Any, count: Any, sums: Any, place: Any
 ) -> Any:
-    """Add `count` products of the weight and values, `stride` apart, to the sums of LANES texts, one after the other.
+    """Add `count` products of the weight and values, `stride` apart, to LANES sums, one after the other.
 
     Written in vectors so that the sums stay in registers.
     """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> None:
         _, at, stride, weight, count, _, place = arguments
-        values, totals = [
-            context.make_array(signature.args[i])(context, builder, arguments[i]).data for i in (0, 5)
-        ]
-        vector = ir.VectorType(context.get_data_type(source.dtype), LANES)
+        values, totals = [context.make_array(signature.args[i])(context, builder, arguments[i]).data for i in (0, 5)]
+        vector = ir.VectorType(context.get_data_type(source.dtype), _VECTOR)
         size = source.dtype.bitwidth // 8
         kind = ir.FunctionType(vector, [vector] * 3)
-        fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f{8 * size}")
+        fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{_VECTOR}f{8 * size}")
         factor = ir.Constant(vector, ir.Undefined)
-        for lane in range(LANES):
+        for lane in range(_VECTOR):
             factor = builder.insert_element(factor, weight, ir.Constant(ir.IntType(32), lane))
-        end = builder.bitcast(builder.gep(totals, [place]), vector.as_pointer())
-        total = cgutils.alloca_once_value(builder, builder.load(end, align=size))
+
+        def pointer(data: Any, index: Any, part: int) -> Any:
+            return builder.bitcast(builder.gep(data, [builder.add(index, index.type(part))]), vector.as_pointer())
+
+        parts = range(0, LANES, _VECTOR)
+        ends = [pointer(totals, place, part) for part in parts]
+        sums = [cgutils.alloca_once_value(builder, builder.load(end, align=size)) for end in ends]
         with cgutils.for_range(builder, count) as step:
             index = builder.add(at, builder.mul(step.index, stride))
-            value = builder.load(builder.bitcast(builder.gep(values, [index]), vector.as_pointer()), align=size)
-            builder.store(builder.call(fma, (value, factor, builder.load(total))), total)
-        builder.store(builder.load(total), end, align=size)
+            for part, total in zip(parts, sums, strict=True):
+                value = builder.load(pointer(values, index, part), align=size)
+                builder.store(builder.call(fma, (value, factor, builder.load(total))), total)
+        for end, total in zip(ends, sums, strict=True):
+            builder.store(builder.load(total), end, align=size)
 
     return types.void(source, at, stride, weight, count, sums, place), emit
 
@@ -76,7 +87,7 @@ _products: Any = intrinsic(_emit_products)
 _power_of_two: Any = intrinsic(_emit_power_of_two)
 
 
-@_jit
+@_leaf
 def _exponential(x: float) -> tuple[float, float]:
     """(exp(x) - 1, exp(x)) for |x| <= 708, within two units in the last place."""
     k = np.floor(x * 1.4426950408889634 + 0.5)
@@ -90,128 +101,178 @@ def _exponential(x: float) -> tuple[float, float]:
     return scale * q + (scale - 1.0), scale * q + scale
 
 
-@_jit
-def _tanh(space: Array, result: int, a: int, n: int) -> None:
-    for i in range(n):
-        x = np.float64(space[a + i])
+@_leaf
+def _fill(to: Array, value: Any) -> None:
+    for i in range(to.size):
+        to[i] = value
+
+
+@_leaf
+def _copy(to: Array, a: Array) -> None:
+    for i in range(to.size):
+        to[i] = a[i]
+
+
+@_leaf
+def _add(to: Array, a: Array, b: Array) -> None:
+    for i in range(to.size):
+        to[i] = a[i] + b[i]
+
+
+@_leaf
+def _multiply(to: Array, a: Array, b: Array) -> None:
+    for i in range(to.size):
+        to[i] = a[i] * b[i]
+
+
+@_leaf
+def _blend(to: Array, gate: Array, one: Array, other: Array) -> None:
+    unit = to.dtype.type(1)
+    for i in range(to.size):
+        to[i] = gate[i] * one[i] + (unit - gate[i]) * other[i]
+
+
+@_leaf
+def _leaky_relu(to: Array, a: Array) -> None:
+    zero, slope = to.dtype.type(0), to.dtype.type(0.01)
+    for i in range(to.size):
+        to[i] = a[i] if a[i] > zero else a[i] * slope
+
+
+@_leaf
+def _tanh(to: Array, a: Array) -> None:
+    for i in range(to.size):
+        x = np.float64(a[i])
         y = -2.0 * abs(x)
         e, _ = _exponential(-708.0 if y < -708.0 else y)
         y = -e / (e + 2.0)
-        space[result + i] = -y if x < 0.0 else y
+        to[i] = -y if x < 0.0 else y
 
 
-@_jit
-def _sigmoid(space: Array, result: int, a: int, n: int) -> None:
-    kind = space.dtype.type
-    for i in range(n):
-        y = -np.float64(space[a + i])
+@_leaf
+def _sigmoid(to: Array, a: Array) -> None:
+    kind = to.dtype.type
+    for i in range(to.size):
+        y = -np.float64(a[i])
         y = -708.0 if y < -708.0 else y
         _, e = _exponential(708.0 if y > 708.0 else y)
-        space[result + i] = kind(1) / (kind(1) + kind(e))  # rounded at each step, as in torch
+        to[i] = kind(1) / (kind(1) + kind(e))  # rounded at each step, as in torch
 
 
-@_jit
-def _dot(space: Array, row: Array, n: int, size: int, weight: Any, block: Array) -> None:
-    """Dot products of `size` units that all have the value of one."""
-    rest = size % BLOCK
-    for start in range(0, n, LANES):
-        for i in range(2 * LANES):
-            block[i] = 0
-        _products(space, row[2] * n + start, 0, weight, rest, block, 0)
-        for i in range(LANES):
-            block[LANES + i] = block[i]
-        if size >= BLOCK:
-            _products(space, row[2] * n + start, 0, weight, BLOCK - rest, block, LANES)
-        for form in range(2):
-            at = row[1 + 2 * form] * n + start
-            if at >= start:
-                for i in range(LANES):
-                    space[at + i] = weight * (1 - form)
-                for _ in range(size // BLOCK):
-                    for i in range(LANES):
-                        space[at + i] += block[LANES + i]
-                for i in range(LANES):
-                    space[at + i] += block[i]
+@_leaf
+def _products_of(a: Array, counts: Array, weight: Any, sums: Array) -> None:
+    """Sums of equal products: as many as the first number of `counts` says, then so many more, and so on."""
+    for start in range(0, a.size, LANES):
+        for k in range(counts.size):
+            part = sums[k, start : start + LANES]
+            if k:
+                _copy(part, sums[k - 1, start : start + LANES])
+            else:
+                _fill(part, 0)
+            _products(a, start, 0, weight, counts[k], part, 0)
 
 
-@_jit
-def word_dots(table: Array, weight: Any, block: Array, dots: Array) -> None:
-    """Dot products of words: `table` is the embedding, shape (size, words), `dots` has shape (2, words).
-
-    A whole number of LANES words; `block` is scratch of as many numbers.
-    """
-    size, n = table.shape
-    for i in range(n):
-        dots[0, i] = weight
-        dots[1, i] = 0
-    for first in range(0, size, BLOCK):
-        for start in range(0, n, LANES):
-            for i in range(LANES):
-                block[i] = 0
-            _products(table, first * n + start, n, weight, min(BLOCK, size - first), block, 0)
-            for form in range(2):
-                for i in range(LANES):
-                    dots[form, start + i] += block[i]
+@_leaf
+def _add_up(to: Array, start: Any, block: Array, blocks: int, rest: Array) -> None:
+    """The start, so many times a block, and the rest, added up one after the other."""
+    if blocks == 3:  # the published sizes in one loop each
+        for i in range(to.size):
+            to[i] = start + block[i] + block[i] + block[i] + rest[i]
+    elif blocks == 2:
+        for i in range(to.size):
+            to[i] = start + block[i] + block[i] + rest[i]
+    else:
+        _fill(to, start)
+        for _ in range(blocks):
+            _add(to, to, block)
+        _add(to, to, rest)
 
 
-@_jit
+@_leaf
 def run(
-    rows: Array, outputs: Array, sizes: Array, first: Array, weight: Any, space: Array, series: Array
+    rows: Array,
+    outputs: Array,
+    counts: Array,
+    parts: Array,
+    words: Array,
+    weight: Any,
+    space: Array,
+    sums: Array,
+    series: Array,
 ) -> None:
     """Fill `series`, shape (steps, texts), with the first state of the last layer at every step.
 
-    `first`, shape (2, steps, texts), has the dot products of the embedded words, on top of the bias and from zero on.
-    `space` has room for all vectors of the program and for the new states.
+    Args:
+        rows: the program.
+        outputs: where it leaves the new states.
+        counts: of products to add up before sums are kept: those of the rests of dot products, then of a block.
+        parts: of dot products with x (0) and with states (1) in each layer: number of blocks, and which count the rest.
+        words: dot products of the embedded words, on top of the bias and from zero on, shape (2, steps, texts).
+        weight: the constant.
+        space: room for all vectors of the program and the new states, shape (vectors, lanes).
+        sums: room for sums, shape (counts, lanes).
+        series: the result.
     """
     steps, n = series.shape
-    kind = space.dtype.type
-    block = np.empty(2 * LANES, space.dtype)
-    spare = space.size - outputs.size * n
-    for layer in range(sizes.size - 1):
-        for i in range(outputs.size * n):
-            space[n + i] = weight
-        for t in range(steps):
-            if layer:
-                for i in range(n):
-                    space[i] = series[t, i]
-            for k in range(rows.shape[0]):
-                row = rows[k]
-                result, a, b, c = row[1] * n, row[2] * n, row[3] * n, row[4] * n
-                match_x = row[2] == 0
-                if row[0] == DOT and layer == 0 and match_x:
-                    for form in range(2):
-                        at = row[1 + 2 * form] * n
-                        if at >= 0:
-                            for i in range(n):
-                                space[at + i] = first[form, t, i]
-                elif row[0] == DOT:
-                    _dot(space, row, n, sizes[layer] if match_x else sizes[layer + 1], weight, block)
-                elif row[0] == ADD:
-                    for i in range(n):
-                        space[result + i] = space[a + i] + space[b + i]
-                elif row[0] == MULTIPLY:
-                    for i in range(n):
-                        space[result + i] = space[a + i] * space[b + i]
-                elif row[0] == BLEND:
-                    for i in range(n):
-                        gate = space[a + i]
-                        space[result + i] = gate * space[b + i] + (kind(1) - gate) * space[c + i]
-                elif row[0] == TANH:
-                    _tanh(space, result, a, n)
-                elif row[0] == SIGMOID:
-                    _sigmoid(space, result, a, n)
-                elif row[0] == LEAKY_RELU:
-                    for i in range(n):
-                        x = space[a + i]
-                        space[result + i] = x if x > 0 else x * kind(0.01)
-                else:
-                    for i in range(n):
-                        space[result + i] = 0
-            for k in range(outputs.size):
-                for i in range(n):
-                    space[spare + k * n + i] = space[outputs[k] * n + i]
-            for i in range(outputs.size * n):
-                space[n + i] = space[spare + i]
-            for i in range(n):
-                series[t, i] = space[n + i]
+    layers = parts.shape[1]
+    spare = space.shape[0] - outputs.size
+    zero = space.dtype.type(0)
+    _fill(space[0], weight)
+    for k in range(outputs.size):
+        _fill(space[1 + k], weight)
+    for wave in range(steps + layers - 1):
+        _copy(space[0, n : layers * n], space[1, : layers * n - n])
+        for row in rows:
+            to, a = space[row[1]], space[row[2]]
+            if row[0] == DOT:
+                _products_of(a, counts, weight, sums)
+                kind = 1 if row[2] else 0
+                for form in range(2):
+                    if row[1 + 2 * form] < 0:
+                        continue
+                    to = space[row[1 + 2 * form]]
+                    if kind == 0:
+                        _copy(to[:n], words[form, min(wave, steps - 1)])
+                    for layer in range(1 - kind, layers):
+                        first, end = layer * n, layer * n + n
+                        block, rest = sums[counts.size - 1, first:end], sums[parts[kind, layer, 1], first:end]
+                        _add_up(to[first:end], zero if form else weight, block, parts[kind, layer, 0], rest)
+            elif row[0] == ADD:
+                _add(to, a, space[row[3]])
+            elif row[0] == MULTIPLY:
+                _multiply(to, a, space[row[3]])
+            elif row[0] == BLEND:
+                _blend(to, a, space[row[3]], space[row[4]])
+            elif row[0] == TANH:
+                _tanh(to, a)
+            elif row[0] == SIGMOID:
+                _sigmoid(to, a)
+            elif row[0] == LEAKY_RELU:
+                _leaky_relu(to, a)
+            else:
+                _fill(to, 0)
+        for k in range(outputs.size):
+            _copy(space[spare + k], space[outputs[k]])
+        begun = min(wave + 1, layers) * n  # layers above still wait for their first word
+        for k in range(outputs.size):
+            _copy(space[1 + k, :begun], space[spare + k, :begun])
+        if wave >= layers - 1:
+            _copy(series[wave - layers + 1], space[1, layers * n - n : layers * n])
 
+
+@_leaf
+def word_dots(table: Array, weight: Any, block: Array, dots: Array) -> None:
+    """Dot products of words: `table` is the embedding, shape (size, words), `dots` has shape (2, words).
+
+    A whole number of LANES words; `block` is room for LANES numbers.
+    """
+    size, n = table.shape
+    flat = table.reshape(table.size)
+    _fill(dots[0], weight)
+    _fill(dots[1], 0)
+    for first in range(0, size, BLOCK):
+        for start in range(0, n, LANES):
+            _fill(block, 0)
+            _products(flat, first * n + start, n, weight, min(BLOCK, size - first), block, 0)
+            for form in range(2):
+                _add(dots[form, start : start + LANES], dots[form, start : start + LANES], block)

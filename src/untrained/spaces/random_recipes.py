@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import OutOfSpaceError
-from untrained.spaces.recipes import ARITY, MAX_NODES, Recipe, Step, check, n_states, reached
+from untrained.spaces.recipes import ARITY, MAX_NODES, NEW_STATES, PREVIOUS_STATES, Recipe, Step, check, n_states
 
 SETTINGS = tuple(product((1, 2, 3), (7, 14, 21)))  # states, and nodes to draw besides one for each state
 
@@ -117,16 +117,16 @@ def _distinct(rng: np.random.Generator, sizes: Array) -> Array:
 def _recipe(
     states: int, ops: list[int], inputs: list[list[int]], chosen: list[int], used: list[bool]
 ) -> Recipe:
-    names = ["x", *[f"h_prev_{k}" for k in range(states)], *[""] * len(ops)]
-    for k, node in enumerate(chosen):
-        names[1 + states + node] = f"h_new_{k}"
-    others = [node for node, is_used in enumerate(used) if is_used and node not in chosen]
-    for k, node in enumerate(others):
-        names[1 + states + node] = f"node_{k}"
-    return {
-        names[1 + states + node]: Step(_OPS[ops[node]], tuple([names[i] for i in inputs[node] if i >= 0]))
-        for node in (*others, *chosen)
-    }
+    nodes = [*[node for node, is_used in enumerate(used) if is_used and node not in chosen], *chosen]
+    names = [*[f"node_{k}" for k in range(len(nodes) - states)], *NEW_STATES[:states]]
+    sources = {-1: "", 0: "x", **dict(enumerate(PREVIOUS_STATES[:states], start=1))}
+    sources.update({1 + states + node: name for node, name in zip(nodes, names, strict=True)})
+    recipe = {}
+    for node, name in zip(nodes, names, strict=True):
+        a, b, c = inputs[node]
+        read = (sources[a],) if b < 0 else (sources[a], sources[b]) if c < 0 else (sources[a], sources[b], sources[c])
+        recipe[name] = Step(_OPS[ops[node]], read)
+    return recipe
 
 
 # --- changes -------------------------------------------------------------------------------------------------------
@@ -150,9 +150,7 @@ def mutate(recipe: Recipe, rng: np.random.Generator) -> Recipe:
 
 
 def _reads_directly(recipe: Recipe) -> bool:
-    return any(
-        source.startswith("h_prev_") for k in range(n_states(recipe)) for source in recipe[f"h_new_{k}"].inputs
-    )
+    return any(not set(PREVIOUS_STATES).isdisjoint(recipe[name].inputs) for name in NEW_STATES[: n_states(recipe)])
 
 
 def _other_operation(recipe: Recipe, rng: np.random.Generator) -> Recipe:
@@ -193,7 +191,9 @@ def _one_node_less(recipe: Recipe, rng: np.random.Generator) -> Recipe:
         for reader, (op, inputs) in recipe.items()
         if reader != name
     }
-    used = reached(left, [f"h_new_{k}" for k in range(n_states(recipe))])
+    used = set(NEW_STATES)
+    for _ in left:
+        used.update(*[step.inputs for node, step in left.items() if node in used])
     return {node: step for node, step in left.items() if node in used}
 
 
@@ -206,7 +206,7 @@ _CHANGES: tuple[Callable[[Recipe, np.random.Generator], Recipe], ...] = (
 
 
 def _sources(recipe: Recipe) -> list[str]:
-    return ["x", *[f"h_prev_{k}" for k in range(n_states(recipe))], *recipe]
+    return ["x", *PREVIOUS_STATES[: n_states(recipe)], *recipe]
 
 
 def _one(names: list[str], rng: np.random.Generator) -> str:

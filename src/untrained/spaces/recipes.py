@@ -18,6 +18,8 @@ from untrained.errors import OutOfSpaceError
 
 MAX_NODES = 24  # inputs left out
 MAX_STATES = 3
+PREVIOUS_STATES = tuple(f"h_prev_{k}" for k in range(MAX_STATES))
+NEW_STATES = tuple(f"h_new_{k}" for k in range(MAX_STATES))
 
 # How many inputs each operation takes, at least and at most. The paper lets linear nodes read up to three vectors; the
 # published program fails on sums and products of more than two.
@@ -32,8 +34,7 @@ ARITY = {
 }
 
 _EXAMPLE = '{"f": {"op": "linear", "input": ["x", "h_prev_0"]}, "h_new_0": {"op": "activation_tanh", "input": ["f"]}}'
-_STATE = re.compile(r"h_(new|prev)_(\d+)", re.ASCII)
-_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_NAME = re.compile(r"(?!(x|h_prev_\d+)$)[A-Za-z_]\w*", re.ASCII)
 
 
 class Step(NamedTuple):
@@ -66,9 +67,10 @@ def read(text: str) -> Recipe:
     for name, node in nodes.items():
         if not (isinstance(node, dict) and node.keys() == {"op", "input"} and isinstance(node["input"], list)):
             raise _refused(f'node {name!r} must have the form {{"op": ..., "input": [...]}}, got {json.dumps(node)[:60]}')
-        if not all(isinstance(part, str) for part in (node["op"], *node["input"])):
+        op, inputs = node["op"], node["input"]
+        if not {str}.issuperset(map(type, (op, *inputs))):
             raise _refused(f"node {name!r}: the operation and the inputs are names, got {json.dumps(node)[:60]}")
-        recipe[name] = Step(node["op"], tuple(node["input"]))
+        recipe[name] = Step(op, tuple(inputs))
     check(recipe)
     return recipe
 
@@ -84,42 +86,46 @@ def write(recipe: Recipe) -> str:
 
 def n_states(recipe: Recipe) -> int:
     """How many states the cell keeps."""
-    return len([name for name in recipe if _STATE.fullmatch(name)])
+    return len(_states(recipe))
 
 
 def check(recipe: Recipe) -> None:
-    """Whether a recipe is in the space; about the order of its nodes see `in_order`.
+    """Whether a recipe is in the space.
 
     Raises:
-        OutOfSpaceError: too many nodes or states; an unknown operation or input, or a wrong number of inputs; x read by
-            another operation than linear, since it has a size of its own; nodes, words or states that nothing reads; a
-            cycle.
+        OutOfSpaceError: too many nodes or states, or a name that is none; an unknown operation or input, or a wrong
+            number of inputs; x read by another operation than linear, since it has a size of its own; a cycle; nodes,
+            words or states that nothing reads.
     """
     if len(recipe) > MAX_NODES:
         raise _refused(f"cells have at most {MAX_NODES} nodes, got {len(recipe)}")
     states = _states(recipe)
-    sources = {"x", *[f"h_prev_{k}" for k in range(states)]}
+    if not 1 <= len(states) <= MAX_STATES or not states.issuperset(NEW_STATES[: len(states)]):
+        got = ", ".join(sorted(states)) or "none"
+        raise _refused(f"new states are h_new_0, or h_new_0 and h_new_1, or those and h_new_2; got {got}")
+    sources = {"x", *PREVIOUS_STATES[: len(states)]}
     known = sources | recipe.keys()
-    read_by_any: set[str] = set()
     for name, (op, inputs) in recipe.items():
+        if not _NAME.fullmatch(name):
+            raise _refused(f"a node cannot be named {name!r}: x and h_prev_0, ... are inputs, names are like node_0")
         bounds = ARITY.get(op)
         if bounds is None:
             raise _refused(f"node {name!r} has the unknown operation {op!r}.{_nearest(op, ARITY)}")
         if not bounds[0] <= len(inputs) <= bounds[1]:
             wanted = " to ".join(map(str, dict.fromkeys(bounds)))
             raise _refused(f"node {name!r}: {op} takes {wanted} input(s), got {len(inputs)}")
-        for source in inputs:
-            if source not in known:
-                raise _refused(f"node {name!r} reads {source!r}, which is not there.{_nearest(source, known)}")
+        if not known.issuperset(inputs):
+            source = next(source for source in inputs if source not in known)
+            raise _refused(f"node {name!r} reads {source!r}, which is not there.{_nearest(source, known)}")
         if op != "linear" and "x" in inputs:
             raise _refused(f"node {name!r}: {op} cannot read x, whose size is not that of the states; linear can")
-        read_by_any.update(inputs)
-    if missing := sorted(sources - read_by_any):
-        raise _refused(f"no node reads {', '.join(missing)}")
-    in_order(recipe)
-    used = reached(recipe, [f"h_new_{k}" for k in range(states)])
-    if dead := [name for name in recipe if name not in used]:
-        raise _refused(f"no new state depends on {', '.join(map(repr, dead))}; leave such nodes out")
+    used = set(states)
+    for name in reversed(in_order(recipe)):
+        if name in used:
+            used.update(recipe[name].inputs)
+    if not used.issuperset(known):
+        unused = [name for name in (*sorted(sources), *recipe) if name not in used]
+        raise _refused(f"no new state depends on {', '.join(map(repr, unused))}; cells read x and all their states")
 
 
 def in_order(recipe: Recipe) -> list[str]:
@@ -128,49 +134,25 @@ def in_order(recipe: Recipe) -> list[str]:
     Raises:
         OutOfSpaceError: nodes read one another in a circle.
     """
-    order: list[str] = []
-    done: set[str] = set()
+    order: dict[str, None] = {}
     left = list(recipe)
     while left:
         waiting = []
         for name in left:
-            if all(source in done or source not in recipe for source in recipe[name].inputs):
-                order.append(name)
-                done.add(name)
+            for source in recipe[name].inputs:
+                if source in recipe and source not in order:
+                    waiting.append(name)
+                    break
             else:
-                waiting.append(name)
+                order[name] = None
         if len(waiting) == len(left):
             raise _refused(f"nodes {', '.join(map(repr, waiting))} read one another in a circle, or what does")
         left = waiting
-    return order
+    return list(order)
 
 
-def reached(recipe: Recipe, names: Iterable[str]) -> set[str]:
-    """What these nodes depend on, inputs and themselves included."""
-    found = set(names)
-    todo = list(found)
-    while todo:
-        step = recipe.get(todo.pop())
-        new = set(step.inputs) - found if step else set()
-        found |= new
-        todo += new
-    return found
-
-
-def _states(recipe: Recipe) -> int:
-    """The number of states, after a look at all names."""
-    indices = []
-    for name in recipe:
-        state = _STATE.fullmatch(name)
-        if name == "x" or not _NAME.fullmatch(name) or (state and state[1] == "prev"):
-            raise _refused(f"a node cannot be named {name!r}: x and h_prev_0, ... are inputs, names are like node_0")
-        if state:
-            indices.append(state[2])
-    count = len(indices)
-    if not 1 <= count <= MAX_STATES or set(indices) != {str(k) for k in range(count)}:
-        got = ", ".join(f"h_new_{index}" for index in indices) or "none"
-        raise _refused(f"new states are h_new_0, or h_new_0 and h_new_1, or those and h_new_2; got {got}")
-    return count
+def _states(recipe: Recipe) -> set[str]:
+    return {name for name in recipe if name.startswith("h_new_") and name[6:].isdecimal()}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
