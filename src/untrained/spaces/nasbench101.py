@@ -261,25 +261,24 @@ def _pairs(matrix: list[Any]) -> list[tuple[int, int]]:
     n = len(matrix)
     pairs = []
     for x, row in enumerate(matrix):
-        if not isinstance(row, str | list) or any(value not in _BITS for value in row):
+        bits = "".join([str(int(value)) if value in (0, 1) else "?" for value in row]) if isinstance(row, list) else row
+        if not isinstance(bits, str) or bits.strip("01"):
             _refuse(f"row {x} of the matrix must consist of 0 and 1, got {_short(row)}")
-        if len(row) != n:
-            _refuse(f"the matrix must be square; it has {n} rows, and row {x} has {len(row)} entries")
-        reads = [y for y, value in enumerate(row) if value in _ONE]
+        if len(bits) != n:
+            _refuse(f"the matrix must be square; it has {n} rows, and row {x} has {len(bits)} entries")
+        reads = [y for y, bit in enumerate(bits) if bit == "1"]
         if reads and reads[0] <= x:
             _refuse(f"edges lead from lower to higher vertices; row {x} of the matrix has one to vertex {reads[0]}")
         pairs += [(x, y) for y in reads]
     return pairs
 
 
-_BITS = (0, 1, "0", "1")
-_ONE = (1, "1")
-
-
 def _labels(operations: list[Any], n: int) -> list[int]:
     """The operation numbers of the inner vertices."""
     if len(operations) != n:
         _refuse(f"expected an operation for each vertex; the matrix has {n} rows, but there are {len(operations)}")
+    if n < 2:
+        _refuse(f"a cell has an input and an output, but the matrix has {n} rows")
     for v, name in ((0, "input"), (n - 1, "output")):
         if operations[v] != name:
             _refuse(f"the operation of vertex {v} must be {name!r}, got {_short(operations[v])}")

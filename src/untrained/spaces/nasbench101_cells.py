@@ -21,7 +21,7 @@ OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 POOL = 2
 MAX_VERTICES = 7
 MAX_EDGES = 9
-UNEVEN = (3, 5)  # ways to split channels, a multiple of 4, that leave a remainder, or that only some widths do
+UNEVEN = (3, 5)  # among so many, channels that are a multiple of 4 may leave a remainder
 N_CELLS = 423_624
 
 EDGES = tuple([(x, y) for y in range(MAX_VERTICES) for x in range(y)])  # edge i is bit i
@@ -256,9 +256,15 @@ def network_key(code: Code) -> str:
 def function_key(code: Code) -> str:
     """Equal for two cells if and only if they make the same function under constant weights.
 
-    There, all channels of a vertex are one plane. What a pool makes of it does not depend on their number; what a
-    convolution does, depends on it through the eps of the norm alone, but depends. x is the projected input; a
-    vertex is 3, 1 or m for its operation, then a + for each time that its channels are ... and what it reads.
+    Then all channels of a vertex are one plane, and so are two vertices that do the same to the same. The number of
+    channels matters to a convolution (the eps of its norm is not scaled with it) and to the output, which adds up
+    planes as often as they have channels, but not to a pool.
+
+    Reads: x is the projected input; 3, 1 and m are the operations, each followed by what it reads. After a 3 or 1, and
+    after each share of the output, stands the place of its channels, where these are not split evenly.
+
+    >>> function_key((55, 1, 0))
+    '[1(x),3(1(x)+x)]'
     """
     edges, *labels = code
     sources, feeders, ranks = wiring(edges)
