@@ -81,7 +81,7 @@ class NasBench101(FiniteSpace):
         for stack in range(3):
             x = b.max_pool(x, kernel=2, stride=2) if stack else x
             shape = b.shape(x)
-            cell = _cell((width << stack, *shape[1:]), code)
+            cell = _cell((width << stack, *shape[1:]), code)  # a stack's first cell reads half as many, or the stem
             x = b.insert(Graph((cell.nodes[0]._replace(shape=shape), *cell.nodes[1:]), cell.outputs), x)
             for _ in range(depth - 1):
                 x = b.insert(cell, x)
