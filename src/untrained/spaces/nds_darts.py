@@ -1,0 +1,28 @@
+"""NDS, DARTS cells; see `nds`."""
+
+from typing import final
+
+from untrained.spaces.nds import Nds
+
+
+@final
+class NdsDarts(Nds):
+    """DARTS: 8 operations, 4 nodes, all nodes as output."""
+
+    name = "nds_darts"
+    title = "DARTS cells of NDS, at several widths and depths"
+    operations = (
+        "none",
+        "max_pool_3x3",
+        "avg_pool_3x3",
+        "skip_connect",
+        "sep_conv_3x3",
+        "sep_conv_5x5",
+        "dil_conv_3x3",
+        "dil_conv_5x5",
+    )
+    n_nodes = 4
+    output = "all"
+
+
+SPACE = NdsDarts()
