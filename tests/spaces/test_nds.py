@@ -100,9 +100,9 @@ def full() -> Iterator[Callable[[Graph, np.ndarray, float], np.ndarray]]:
 def epsinas(low: np.ndarray, high: np.ndarray) -> float:
     """The published formula on logits of shape (images, classes)."""
     with np.errstate(invalid="ignore"):
-        q = [(p - p.min()) / (p.max() - p.min()) for p in (low.astype(np.float64), high.astype(np.float64))]
+        q = [(p - p.min()) / (p.max() - p.min()) for p in (low, high)]
     both = np.array([np.where(v == 0, np.nan, v).ravel() for v in q])
-    return float(np.nanmean(np.abs(both[0] - both[1])) / np.nanmean(both))
+    return float(np.nanmean(np.abs(both[0] - both[1]), dtype=np.float64) / np.nanmean(both, dtype=np.float64))
 
 
 def ten_logits(response: np.ndarray, last_two: int) -> np.ndarray:
