@@ -49,7 +49,10 @@ class Nds(Space):
     output: ClassVar[Literal["all", "loose"]]  # a cell's output: all its nodes, or those that no other node reads
 
     def __init__(self, *, widths: tuple[int, ...] = (16, 24, 32), depths: tuple[int, ...] = (4, 8, 12, 16, 20)) -> None:
-        """Widths and depths to draw from. One of each makes the space of the `_fix-w-d` files."""
+        """Widths and depths to draw from; a text may have others.
+
+        One of each makes the space of the benchmark's `_fix-w-d` files: `NdsDarts(widths=(16,), depths=(20,))`.
+        """
         self.widths = widths
         self.depths = depths
 
@@ -153,10 +156,16 @@ class Nds(Space):
         return self._net(arch).text()
 
     def parse(self, text: str) -> Arch:
-        """The network of a net object, of its genotype alone, or of a DARTS Genotype(...).
+        """The network of a net object, of its genotype alone, or of a DARTS Genotype(...); see `read_net`.
 
         Raises:
             OutOfSpaceError: another form, or a network that is not of this space.
+
+        >>> from untrained.spaces.nds_darts import SPACE
+        >>> cell = ", ".join(["('sep_conv_3x3', 0), ('skip_connect', 1)"] * 4)
+        >>> text = f"Genotype(normal=[{cell}], normal_concat=range(2, 6), reduce=[{cell}], reduce_concat=range(2, 6))"
+        >>> SPACE.format(SPACE.parse(text))[:51]
+        '{"aux":false,"depth":20,"genotype":{"normal":[["sep'
         """
         return Arch(self.name, read_net(text, self._rules()).text())
 
