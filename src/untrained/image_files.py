@@ -29,23 +29,26 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a set: its name, and how many images are in it."""
+    """One file of a set: its name, and how many images are in it, if its publisher says so."""
 
     name: str
-    n_images: int
+    n_images: int | None = None
+
+
+Reader = Callable[[bytes, int | None, int, str], Images]
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """One form in which a set is published.
 
-    `read` gets the content, how many images are expected, how many bytes each has, and the name for messages.
+    `read` gets the content, how many images are expected (None: any), the bytes of each, and the name for messages.
     """
 
     archive: str  # empty if there is none
     folder: str
     splits: Mapping[str, tuple[File, ...]]
-    read: Callable[[bytes, int, int, str], Images]
+    read: Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,14 @@ def normalise(pixels: NDArray[np.uint8], images: ImageSet) -> NDArray[np.float32
     return (unit(pixels) - mean) / std
 
 
-def read_binary(content: bytes, n_images: int, n_bytes: int, where: str, *, n_classes: tuple[int, ...]) -> Images:
+def read_binary(
+    content: bytes, n_images: int | None, n_bytes: int, where: str, *, n_classes: tuple[int, ...]
+) -> Images:
     """CIFAR's binary form: for each image a byte for each of its labels, the last being its class, then its pixels.
 
     Args:
         content: of the file.
-        n_images: how many images it must have.
+        n_images: how many images it must have; None is any number but none.
         n_bytes: of the pixels of an image.
         where: for messages.
         n_classes: of each label; each is below.
@@ -133,13 +138,14 @@ def read_binary(content: bytes, n_images: int, n_bytes: int, where: str, *, n_cl
         BadInputError: another size, or a label out of range.
     """
     n_labels = len(n_classes)
-    expected = n_images * (n_labels + n_bytes)
-    if len(content) != expected:
+    row = n_labels + n_bytes
+    n = n_images or max(1, len(content) // row)
+    if len(content) != n * row:
         raise BadInputError(
-            f"{where} has {len(content):,} bytes; expected {expected:,} ({n_images:,} times {n_labels + n_bytes:,}). "
+            f"{where} has {len(content):,} bytes; expected {n * row:,} ({n:,} images of {row:,}). "
             "Get the official file again."
         )
-    rows = np.frombuffer(content, np.uint8).reshape(n_images, n_labels + n_bytes)
+    rows = np.frombuffer(content, np.uint8).reshape(n, row)
     for column, bound in enumerate(n_classes):
         if rows[:, column].max() >= bound:
             raise BadInputError(f"{where}: a label is not within 0 to {bound - 1}. Get the official file again.")
@@ -192,13 +198,13 @@ def _pixels(array: object, shape: tuple[int, int]) -> bytes | None:
 
 
 def read_pickle(
-    content: bytes, n_images: int, n_bytes: int, where: str, *, key: str, labels: tuple[int, int], keep: int
+    content: bytes, n_images: int | None, n_bytes: int, where: str, *, key: str, labels: tuple[int, int], keep: int
 ) -> Images:
     """A pickled dict: under "data" an array of bytes, one row an image, and under `key` the list of labels.
 
     Args:
         content: of the file.
-        n_images: how many images it must have.
+        n_images: how many images it must have; None is any number but none.
         n_bytes: of the pixels of an image.
         where: for messages.
         key: under which the labels are.
@@ -213,25 +219,31 @@ def read_pickle(
     if not isinstance(entry, dict) or not {"data", key} <= entry.keys():
         raise BadInputError(f"{where}: expected a dict with 'data' and {key!r}. Get the official file again.")
     listed = entry[key]
-    if not isinstance(listed, list) or {type(label) for label in listed} != {int} or len(listed) != n_images:
-        raise BadInputError(f"{where}: expected a list of {n_images:,} labels. Get the official file again.")
+    if not isinstance(listed, list) or {type(label) for label in listed} != {int}:
+        raise BadInputError(f"{where}: expected a list of labels. Get the official file again.")
+    n = len(listed)
+    if n_images not in (None, n):
+        raise BadInputError(f"{where} has {n:,} labels; expected {n_images:,}. Get the official file again.")
     low, high = labels
     if not low <= min(listed) <= max(listed) <= high:  # before numpy sees numbers of any size
         raise BadInputError(f"{where}: a label is not within {low} to {high}. Get the official file again.")
-    pixels = _pixels(entry["data"], (n_images, n_bytes))
+    pixels = _pixels(entry["data"], (n, n_bytes))
     if pixels is None:
-        raise BadInputError(f"{where}: expected bytes of shape ({n_images}, {n_bytes}). Get the official file again.")
+        raise BadInputError(
+            f"{where}: 'data' is no array of bytes of shape ({n}, {n_bytes}), one row a label. "
+            "Get the official file again."
+        )
     chosen = np.array(listed) - low
     kept = chosen < keep
-    return Images(np.frombuffer(pixels, np.uint8).reshape(n_images, n_bytes)[kept], chosen[kept])
+    return Images(np.frombuffer(pixels, np.uint8).reshape(n, n_bytes)[kept], chosen[kept])
 
 
-def _cifar10(archive: str, folder: str, ending: str, read: Callable[[bytes, int, int, str], Images]) -> Form:
+def _cifar10(archive: str, folder: str, ending: str, read: Reader) -> Form:
     train = tuple(File(f"data_batch_{k}{ending}", 10_000) for k in range(1, 6))
     return Form(archive, folder, {"train": train, "test": (File(f"test_batch{ending}", 10_000),)}, read)
 
 
-def _cifar100(archive: str, folder: str, ending: str, read: Callable[[bytes, int, int, str], Images]) -> Form:
+def _cifar100(archive: str, folder: str, ending: str, read: Reader) -> Form:
     return Form(
         archive, folder, {"train": (File(f"train{ending}", 50_000),), "test": (File(f"test{ending}", 10_000),)}, read
     )
@@ -276,8 +288,8 @@ IMAGE_SETS: dict[str, ImageSet] = {
                 "",
                 "ImageNet16",
                 {
-                    "train": tuple(File(f"train_data_batch_{k}", 128_116 if k < 10 else 128_123) for k in range(1, 11)),
-                    "valid": (File("val_data", 50_000),),
+                    "train": tuple(File(f"train_data_batch_{k}") for k in range(1, 11)),
+                    "valid": (File("val_data"),),
                 },
                 partial(read_pickle, key="labels", labels=(1, 1000), keep=120),
             ),

@@ -1,7 +1,8 @@
 """Official files as they were published: in a folder, or still in their .tar.gz archive, which is never unpacked.
 
 An archive is read as a stream. Only regular files with exactly the wanted names are looked at; all else in it, whatever
-its name or kind, is skipped, and how much is read is limited.
+its name or kind, is skipped, and how much is read is limited. What follows the wanted file is not read, and so
+the checksum at the end is not either: `untrained data` compares the digests of whole files.
 """
 
 import gzip

@@ -21,7 +21,7 @@ END_OF_SENTENCE = "<eos>"
 
 
 class Texts(NamedTuple):
-    """Texts, and the word that follows each of their words: both shape (n, steps), int64. And how many words there are."""
+    """Texts, and the word after each of their words, shape (n, steps), int64; and how many different words exist."""
 
     words: NDArray[np.int64]
     next_words: NDArray[np.int64]
