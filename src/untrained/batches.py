@@ -200,7 +200,7 @@ def _official_images(name: str, given: str | None, shape: Shape, size: int) -> B
             f"batch {name} has images of shape {images.shape}; the networks read {shape}. Networks for such images: "
             f"score(..., task=replace(space.task, input_shape={images.shape}))."
             if len(shape) == 3
-            else f"batch {name} has images; the networks read texts. Take {' or '.join(TEXT_SETS)} or random_tokens."
+            else f"batch {name} has images; the networks read texts. Take random_tokens or ptb:train."
         )
     pixels, _ = read_images(images, choice[0], size, place_of(official, given))
     return make_batch(unit(pixels) if raw else normalise(pixels, images), name)
@@ -225,7 +225,7 @@ def _check_choice(name: str, choice: list[str], official: str, splits: Iterable[
     if len(choice) != 1 or choice[0] not in splits:
         known = [f"{official}:{split}" for split in splits]
         more = ":raw or @PATH" if official in IMAGE_SETS else "@PATH"
-        raise UnknownNameError.among("batch", name, known, f"There are {' and '.join(known)}; {more} may follow.")
+        raise UnknownNameError.among("batch", name, known, f"There are {', '.join(known)}; {more} may follow.")
 
 
 def _read(path: Path) -> NDArray[Any]:
