@@ -111,6 +111,7 @@ def test_hostile_pickles_are_refused_without_running_them(in_folder: Path, trap:
 
 ARRAY = b"cnumpy.core.multiarray\n_reconstruct\n"
 DTYPE = b"cnumpy\ndtype\n"
+STATE = ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE  # version, shape and the start of the dtype
 
 
 @pytest.mark.parametrize(
@@ -123,13 +124,15 @@ DTYPE = b"cnumpy\ndtype\n"
         ARRAY + b")RNb",
         ARRAY + b")R}X\x04\x00\x00\x00args)sb",
         ARRAY + b")R(K\x01K\x06K\x0c\x86NNNtb",
-        ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b"\x89C\x0048 bytestb",
-        ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b")R\x89C\x00tb",
-        ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b"U\x02u1\x85R\x89C\x00tb",
-        ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89C\x00tb",  # too few bytes
-        ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89X\x48\x00\x00\x00"
+        STATE + b"\x89C\x0048 bytestb",
+        STATE + b")R\x89C\x00tb",
+        STATE + b"U\x02u1\x85R\x89C\x00tb",
+        STATE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89C\x00tb",  # too few bytes
+        STATE + b"U\x02u1\x85R(K\x03U\x01|NU\x01x\x85}tb\x89C\x48" + bytes(72) + b"tb",
+        STATE + b"U\x02u1\x85R\x89C\x48" + bytes(72) + b"tb",
+        STATE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89X\x48\x00\x00\x00"
         + 36 * "é".encode() + b"tb",  # 36 characters
-        ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89X\x90\x00\x00\x00"
+        STATE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89X\x90\x00\x00\x00"
         + 72 * "ā".encode() + b"tb",  # 72 characters, none of which is a byte
         DTYPE + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89C\x48" + bytes(72) + b"tb",
         b"cnumpy\nndarray\n",
@@ -144,9 +147,7 @@ def test_arrays_put_together_by_hand_are_refused(array: bytes) -> None:
 
 
 def test_an_array_put_together_by_hand_is_read_if_it_is_whole() -> None:
-    array = (
-        ARRAY + b")R(K\x01K\x06K\x0c\x86" + DTYPE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89C\x48" + bytes(range(72)) + b"tb"
-    )
+    array = STATE + b"U\x02u1\x85R(K\x03U\x01|NNNtb\x89C\x48" + bytes(range(72)) + b"tb"
     labels = b"X\x06\x00\x00\x00labels](" + N * b"K\x01" + b"e"
     read = read_small_pickle(b"\x80\x03}(X\x04\x00\x00\x00data" + array + labels + b"u.")
     assert read.pixels.tobytes() == bytes(range(72))

@@ -133,6 +133,11 @@ def test_links_to_the_file_are_not_followed(archive: Callable[..., Path]) -> Non
     assert read(archive(tar(*links, (NAME, b"abc")))).content == b"abc"
 
 
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE])
+def test_links_and_folders_have_no_content_whatever_their_size(archive: Callable[..., Path], kind: bytes) -> None:
+    assert read(archive(header("x", 700, kind) + tar((NAME, b"abc")))).content == b"abc"
+
+
 def test_files_that_are_too_large(tmp_path: Path, archive: Callable[..., Path]) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(11))
     assert len(read(tmp_path, max_bytes=11).content) == 11

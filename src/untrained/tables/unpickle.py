@@ -165,7 +165,7 @@ def _check_opcodes(data: bytes) -> None:
     """
     at = contents = 0
     while True:
-        run = _FIXED.match(data, at)
+        run = _FIXED.match(data, at, contents + MAX_PROGRAM_BYTES + 16)  # no further than the limit needs
         at = run.end() if run else at
         if at - contents > MAX_PROGRAM_BYTES:
             raise ValueError(f"more than {MAX_PROGRAM_BYTES:,} bytes that are neither text nor byte strings")
