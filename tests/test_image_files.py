@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_bytes import WIDTH, N, cifar, imagenet, pixels_of, python2, read_or_refused, tar_gz
-from untrained.batches import load_batch
+from untrained.batches import load_batch, make_batch
 from untrained.errors import BadInputError, DataMissingError, UntrainedError
 from untrained.image_files import (
     IMAGE_SETS,
@@ -189,6 +189,20 @@ def test_normalised_images_have_mean_0_and_deviation_1_where_the_constants_are_t
     assert x.dtype == unit(pixels).dtype == np.float32
     assert np.abs(x.mean(axis=(0, 2, 3))).max() < 0.02
     assert np.abs(x.std(axis=(0, 2, 3)) - 0.25).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),  # regression values: a change would make stored scores unusable
+    [
+        ("cifar10", "404203d87a1d77dbdbba247e36815edb"),
+        ("cifar100", "53346889728584763a7a1f0534e1da16"),
+        ("imagenet16_120", "771bfe735d6db53d732b743f0697e418"),
+    ],
+)
+def test_normalised_images_never_change(name: str, digest: str) -> None:
+    images = IMAGE_SETS[name]
+    pixels = (np.arange(2 * np.prod(images.shape)) % 256).astype(np.uint8).reshape(2, *images.shape)
+    assert make_batch(normalise(pixels, images), name).digest == digest
 
 
 # What is damaged, or hostile
