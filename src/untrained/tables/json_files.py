@@ -23,6 +23,7 @@ MAX_FILES: Final = 200_000
 _MAX_CONTENTS: Final = 32 << 20  # bytes of an archive's list of contents
 _MAX_RATIO: Final = 100  # bytes unpacked per byte of the archive; logs of numbers have 2 to 10
 _MAX_ENTRY: Final = 1 << 24  # characters
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may take memory without bound
 _PIECE: Final = 1 << 20
 _WHITE: Final = re.compile(r"[ \t\n\r]*")
 _DAMAGED: Final = (  # what reading a damaged archive or file can raise
@@ -253,8 +254,8 @@ def _members(path: Path, archive: zipfile.ZipFile) -> list[JsonFile]:
 def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> JsonFile:
     name = PurePosixPath(member.filename).name
     place = f"{path}, {member.filename!r}"
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may take memory without bound
-        raise BadInputError(f"{place} is packed in a way that is not read; expected deflated.")
+    if member.compress_type not in _PACKED or member.flag_bits & 1:
+        raise BadInputError(f"{place} is packed in a way that is not read; expected deflated and not encrypted.")
     return JsonFile(name, place, member.file_size, lambda: archive.open(member))
 
 

@@ -171,7 +171,7 @@ def _training(data: bytes) -> _Training:
     try:
         row = json.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # ValueError: bad UTF-8, bad JSON, an integer of too many digits
-        raise BadInputError(f"not JSON ({_short(str(error))}).") from None
+        raise BadInputError(f"not JSON: {_one_line(error)}.") from None
     if not isinstance(row, list) or list(map(type, row)) != _ROW or not 0 < row[1] < 1 << 16:
         raise BadInputError("not a NAS-Bench-101 row: [hash, epochs, adjacency, operations, metrics].")
     cell, epochs, adjacency, operations, metrics = row
@@ -184,7 +184,7 @@ def _training(data: bytes) -> _Training:
     try:
         message = binascii.a2b_base64(metrics.replace("\n", ""), strict_mode=True)
     except ValueError as error:  # binascii.Error, or characters beyond ASCII
-        raise BadInputError(f"its metrics are not base64 ({_short(str(error))}).") from None
+        raise BadInputError(f"its metrics are not base64: {_one_line(error)}.") from None
     params, epoch, values = _metrics(message)
     columns = _EARLY if abs(epoch - epochs / 2) > 0.05 * epochs else _HALFWAY  # the latter if it does not say
     return digest, epochs, _text(adjacency, operations), params, columns, _checked(values, columns)
@@ -244,6 +244,10 @@ def _checked(values: tuple[float, ...], columns: _Columns) -> Sequence[float | N
     return [value if math.isfinite(value) else None for value in values]
 
 
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _short(value: str) -> str:
-    shown = repr(" ".join(value.split()))
+    shown = repr(value)
     return shown if len(shown) <= 80 else shown[:77] + "..."

@@ -95,8 +95,8 @@ def _training(log: object, met: Counter[tuple[str, str]]) -> list[Row]:
     ]
     total = math.fsum(second for second in seconds if second is not None)
     made.append(Row(arch, dataset, None, epochs, seed, "train_seconds", "s", total))
+    params = finite("num_params", log.get("num_params"))
     if not repeat:
-        params = finite("num_params", log.get("num_params"))
         made.append(Row(arch, dataset, None, None, None, "params", "count", params))
     return made
 
