@@ -241,6 +241,30 @@ def test_the_short_way_gives_the_same(numbers: list[float], params: int, seconds
     assert struct.pack("<9d", short[1], *short[2]) == struct.pack("<9d", long[1], *long[2])
 
 
+@given(st.data())
+def test_rows_in_the_usual_form_and_in_others(data: st.DataObject) -> None:
+    """The usual form is read without a JSON parser."""
+    n = data.draw(st.integers(2, 8))
+    edges = "".join(data.draw(st.sampled_from("01")) if i < j else "0" for i in range(n) for j in range(n))
+    ops = data.draw(
+        st.lists(st.sampled_from(["conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3"]), min_size=n - 2, max_size=n - 2)
+    )
+    encode = data.draw(st.sampled_from([base64.b64encode, base64.encodebytes]))
+    fields = [
+        HASH,
+        data.draw(st.integers(1, 65535)),
+        edges,
+        ",".join(["input", *ops, "output"]),
+        encode(PLAIN).decode(),
+    ]
+    usual, other = json.dumps(fields).encode(), json.dumps(fields, separators=(",", ":")).encode()
+    assert nasbench101_files._PLAIN_ROW.fullmatch(usual)
+    assert not nasbench101_files._PLAIN_ROW.fullmatch(other)
+    assert nasbench101_files._training(usual) == nasbench101_files._training(other)
+    lines = [edges[at : at + n] for at in range(0, n * n, n)]
+    assert nasbench101_files._training(usual)[2] == "/".join(lines) + ";" + fields[3]
+
+
 def test_missing_and_infinite_values_are_none(read: Read) -> None:
     nan, inf = float("nan"), float("inf")
     parts = [evaluation(0.0), evaluation(54.0, inf, nan, 0.5, -inf), double(1, 108.0) + double(4, 0.25)]
@@ -328,8 +352,9 @@ def swapped(at: int, value: object) -> bytes:
         (swapped(1, "108"), "not a NAS-Bench-101 row"),
         (swapped(1, 108.0), "not a NAS-Bench-101 row"),
         (swapped(1, True), "not a NAS-Bench-101 row"),
-        (swapped(1, 0), "not a NAS-Bench-101 row"),
-        (swapped(1, -4), "not a NAS-Bench-101 row"),
+        (swapped(1, 0), "0 epochs; expected 1 to"),
+        (swapped(1, -4), "-4 epochs; expected 1 to"),
+        (swapped(1, 65536), "65536 epochs; expected 1 to"),
         (swapped(1, 10**400), "not a NAS-Bench-101 row"),
         (swapped(4, None), "not a NAS-Bench-101 row"),
         (swapped(0, "x" * 32), "expected 32 hexadecimal digits"),
