@@ -23,6 +23,7 @@ from untrained.tables.tfrecord import masked_crc32c
 from untrained.tables.tidy import SCHEMA, Row
 from untrained.tables.unpickle import _RecordUnpickler
 
+SOME = settings(max_examples=60, deadline=None)
 Shared = Callable[[str], Path]
 SAMPLE = "formats/ecnas_4v_nasbench_style.tfrecord"
 HASH = "5529e1779433733d1145e20de5d8604e"
@@ -224,6 +225,7 @@ def test_the_rows_have_the_tidy_form(read: Read) -> None:
     assert {one.unit for one in found} == {"count", "fraction", "s"}
 
 
+@SOME
 @given(
     st.lists(st.floats(width=64), min_size=15, max_size=15),
     st.integers(0, 2**28 - 1),
@@ -241,6 +243,7 @@ def test_the_short_way_gives_the_same(numbers: list[float], params: int, seconds
     assert struct.pack("<9d", short[1], *short[2]) == struct.pack("<9d", long[1], *long[2])
 
 
+@SOME
 @given(st.data())
 def test_rows_in_the_usual_form_and_in_others(data: st.DataObject) -> None:
     """The usual form is read without a JSON parser."""
@@ -469,16 +472,19 @@ def mutated(data: st.DataObject, content: bytes) -> bytes:
     return bytes(mutable)
 
 
+@SOME
 @given(st.data())
 def test_fuzzed_files(scratch: Path, data: st.DataObject) -> None:
     survives(scratch, mutated(data, record(row()) + record(row(epochs=4))))
 
 
+@SOME
 @given(st.data())
 def test_fuzzed_rows(scratch: Path, data: st.DataObject) -> None:
     survives(scratch, record(mutated(data, row())))
 
 
+@SOME
 @given(st.data())
 def test_fuzzed_metrics(scratch: Path, data: st.DataObject) -> None:
     energy = message([END, END, END + double(6, 0.5) + double(7, 0.5) + text(9, b"2022")])
@@ -492,7 +498,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@SOME
 @given(st.lists(JSON, min_size=5, max_size=5) | JSON)
 def test_fuzzed_json(scratch: Path, value: object) -> None:
     survives(scratch, record(json.dumps(value).encode()))

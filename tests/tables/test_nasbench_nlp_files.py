@@ -16,6 +16,7 @@ from untrained.errors import BadInputError, DataMissingError, UntrainedError
 from untrained.tables.nasbench_nlp_files import rows
 from untrained.tables.tidy import SCHEMA, Row
 
+SOME = settings(max_examples=60, deadline=None)
 Shared = Callable[[str], Path]
 LOGS = (
     "log_stats_model_1000889_2020-05-06_00-42-47_999939865.json",
@@ -220,7 +221,7 @@ def test_files_that_are_wrong(tmp_path: Path) -> None:
         list(rows(large))
 
 
-@settings(max_examples=150)
+@SOME
 @given(st.data())
 def test_fuzzed_logs(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.getbasetemp() / "log_stats_model_fuzzed.json"

@@ -13,6 +13,7 @@ from untrained.errors import BadInputError, DataMissingError, UnknownNameError, 
 from untrained.tables.nds_files import SWEEPS, Contents, contents, rows
 from untrained.tables.tidy import SCHEMA, Row
 
+SOME = settings(max_examples=60, deadline=None)
 OTHERS = (
     *("DARTS_lr-wd", "DARTS_lr-wd_in", "ResNeXt-A", "ResNeXt-A_in", "ResNeXt-B", "ResNeXt-B_in", "ResNet", "ResNet-B"),
     *("ResNet_lr-wd", "ResNet_lr-wd_in", "ResNet_reruns", "ResNet_rng1", "ResNet_rng2", "ResNet_rng3", "Vanilla"),
@@ -199,7 +200,7 @@ def test_files_that_are_wrong(tmp_path: Path, folder: Path) -> None:
         contents(twice)
 
 
-@settings(max_examples=150)
+@SOME
 @given(st.data())
 def test_fuzzed_files(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = tmp_path_factory.getbasetemp() / "DARTS.json"

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrained.errors import BadInputError, DataMissingError, MissingDependencyError, UntrainedError
 from untrained.tables import tfrecord
 from untrained.tables.tfrecord import doubles, fields, masked_crc32c, read_records, varint
+
+SOME = settings(max_examples=60, deadline=None)
 
 
 def crc32c(data: bytes) -> int:
@@ -76,11 +78,13 @@ def test_crc32c_of_the_standard(data: bytes, expected: int) -> None:
     assert masked_crc32c(data) == masked(data)
 
 
+@SOME
 @given(st.binary(max_size=600))
 def test_masked_crc32c_equals_the_definition(data: bytes) -> None:
     assert masked_crc32c(data) == masked(data)
 
 
+@SOME
 @given(st.lists(st.binary(max_size=80), max_size=6))
 def test_what_was_written_is_read(scratch: Path, contents: list[bytes]) -> None:
     scratch.write_bytes(b"".join(map(record, contents)))
@@ -133,7 +137,7 @@ def test_a_hundred_gigabytes_are_refused_before_anything_is_allocated(written: W
 
 
 def test_memory_does_not_grow_with_the_file(written: Write) -> None:
-    path = written(record(b"x" * 1000) * 20_000)
+    path = written(record(b"x" * 10_000) * 2_000)
     tracemalloc.start()
     try:
         assert sum(len(data) for _, _, data in read_records(path)) == 20_000_000
@@ -165,6 +169,7 @@ def test_the_missing_library_is_named(written: Write, monkeypatch: pytest.Monkey
     assert tfrecord._crc32c.cache_info().currsize == 0
 
 
+@SOME
 @given(st.data())
 def test_mutated_files_raise_nothing_else(scratch: Path, data: st.DataObject) -> None:
     content = bytearray(record(b"first record") + record(b"") + record(b"the third"))
@@ -217,12 +222,13 @@ def test_fields(message: bytes, found: list[tuple[int, int, int | bytes]]) -> No
     ],
 )
 def test_messages_that_are_none(message: bytes, complaint: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadInputError, match=complaint):
         list(fields(message))
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
+@SOME
 @given(st.binary(max_size=200))
 def test_any_bytes_are_fields_or_refused(message: bytes) -> None:
     try:
@@ -232,6 +238,7 @@ def test_any_bytes_are_fields_or_refused(message: bytes) -> None:
     assert sum(2 if isinstance(value, int) else 1 + len(value) for _, _, value in found) <= len(message)
 
 
+@SOME
 @given(st.integers(0, 2**64 - 1))
 def test_varints(value: int) -> None:
     written, rest = b"", value

@@ -189,7 +189,9 @@ class _Text:
                 value, self._at = self._decoder.raw_decode(self._part, self._at)
             except json.JSONDecodeError as error:  # wrong, or there is more of it
                 held = len(self._part) - self._at
-                if held > _MAX_ENTRY or not self._more(held):
+                if held > _MAX_ENTRY:
+                    raise self._wrong(f"no end within {_MAX_ENTRY:,} characters") from None
+                if not self._more(held):
                     raise self._wrong(_one_line(error)) from None
             except (ValueError, RecursionError) as error:  # an integer of too many digits; nested too deeply
                 raise self._wrong(_one_line(error)) from None
