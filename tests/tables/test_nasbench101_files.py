@@ -344,6 +344,7 @@ def swapped(at: int, value: object) -> bytes:
         (b"\x00\x01\x02", "not JSON"),
         (row()[:-1], "not JSON"),
         (row() + row(), "not JSON"),
+        (row().replace(b" 108,", b" 0108,"), "not JSON"),
         (DEEP, "not JSON"),
         (b"[" + DEEP + b"]" * 100_000 + b"]", "not JSON"),
         (b"9" * 10_000, "not JSON"),

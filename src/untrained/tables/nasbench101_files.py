@@ -48,7 +48,7 @@ _BELOW: Final = [
 _SAMPLE: Final = 4096  # records that `recognise` reads
 # As both benchmarks write their rows, and NAS-Bench-101 its metrics: read with the same result, but much faster.
 _PLAIN_ROW: Final = re.compile(
-    rb'\["([0-9a-f]{32})", ([0-9]{1,9}), "([01]++)", "([a-z0-9,-]++)", "((?:[A-Za-z0-9+/=]++|\\n)*+)"\]'
+    rb'\["([0-9a-f]{32})", ([1-9][0-9]{0,8}), "([01]++)", "([a-z0-9,-]++)", "((?:[A-Za-z0-9+/=]++|\\n)*+)"\]'
 )
 _PLAIN_EVALUATION: Final = rb"\x0a\x2d\x09.{8}\x11.{8}\x19.{8}\x21.{8}\x29.{8}"
 _PLAIN: Final = re.compile(_PLAIN_EVALUATION * 3 + rb"\x10([\x80-\xff]{0,3}[\x00-\x7f])\x19.{8}", re.DOTALL)
