@@ -103,6 +103,11 @@ TABLES: Registry[Table] = Registry(
     "table",
     "untrained.tables",
     "TABLE",
-    helpers=frozenset({"base", "csv_file", "load", "tidy", "unpickle"}),
+    helpers=frozenset(
+        {
+            *("base", "csv_file", "json_files", "load", "tfrecord", "tidy", "unpickle"),
+            *("nasbench101_files", "nasbench_nlp_files", "nds_files"),
+        }
+    ),
     command=False,
 )
