@@ -138,6 +138,11 @@ class Server:
 DATE = formatdate(1_600_000_000, usegmt=True)
 
 
+def names(folder: Path) -> list[str]:
+    """What is in a folder, without its lock."""
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
+
+
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from official import entry_text, official, sha256
 
+from official import entry_text, official, sha256
 from untrained.errors import BadInputError, DataMissingError
 from untrained.tables import cache
 from untrained.tables.manifest import find_entry

@@ -1,6 +1,8 @@
 """Downloads against a server that does everything servers do."""
 
 import errno
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -9,12 +11,13 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from official import DATE, Page, Server, entry_text, official, sha256
 
+from official import DATE, Page, Server, entry_text, names, official, sha256
 from untrained.errors import BadInputError, DataMissingError
 from untrained.tables import fetch as fetching
 from untrained.tables.cache import cache_folder, known_digest, state_of
@@ -55,7 +58,7 @@ def data(
 
 def kept() -> list[str]:
     """What is in the entry's folder, without the lock."""
-    return sorted(name for name in os.listdir(cache_folder() / "files/tiny_new") if name != ".lock")
+    return names(cache_folder() / "files/tiny_new")
 
 
 def part() -> Path:
@@ -168,7 +171,7 @@ def test_a_file_without_length_is_taken_whole(server: Server, data: Any) -> None
 
 def test_wrong_bytes_are_removed_and_said_in_one_line(server: Server, data: Any) -> None:
     server.pages["data.bin"] = Page(OTHER)
-    with pytest.raises(BadInputError, match="gave a file with digest .* It was removed. Try again") as caught:
+    with pytest.raises(BadInputError, match=r"gave a file with digest .* It was removed. Try again") as caught:
         fetch(data())
     assert "\n" not in str(caught.value)
     assert sha256(OTHER) in str(caught.value)
@@ -179,8 +182,6 @@ def test_wrong_bytes_are_removed_and_said_in_one_line(server: Server, data: Any)
 
 
 def test_an_md5_is_compared_too(server: Server, data: Any) -> None:
-    import hashlib
-
     server.pages["data.bin"] = Page(CONTENT)
     with pytest.raises(BadInputError, match=f"digest {hashlib.md5(CONTENT).hexdigest()}; expected md5:{'0' * 32}"):
         fetch(data(digest=f'md5 = "{"0" * 32}"'))
@@ -320,12 +321,19 @@ def test_a_folder_that_cannot_be_written_to(server: Server, data: Any, monkeypat
     assert server.asked == []
 
 
-FETCH = "import sys; from untrained.tables import fetch, manifest; fetch.fetch(manifest.Entry(**eval(sys.argv[1], vars(manifest))))"
+FETCH = """
+import json, sys
+from untrained.tables import fetch, manifest
+fields = json.loads(sys.argv[1])
+files = tuple(manifest.File(**file) for file in fields["files"])
+fetch.fetch(manifest.Entry(**{**fields, "files": files}))
+"""
 
 
 def start(entry: Entry) -> "subprocess.Popen[str]":
-    arguments = repr({name: getattr(entry, name) for name in entry.__slots__})
-    return subprocess.Popen([sys.executable, "-c", FETCH, arguments], stderr=subprocess.PIPE, text=True)
+    """Download in a process of its own."""
+    arguments = [sys.executable, "-c", FETCH, json.dumps(asdict(entry))]
+    return subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

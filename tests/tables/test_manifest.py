@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from official import entry_text, official
 
+from official import entry_text, official
 from untrained.errors import BadInputError, UnknownNameError
 from untrained.tables import TABLES, manifest
 from untrained.tables.cache import digests_of

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from official import names
 from untrained.errors import BadInputError, DataMissingError
 from untrained.tables import tidy
 from untrained.tables.tidy import SCHEMA, Measured, Row, write_rows
@@ -67,7 +68,7 @@ def test_every_row_comes_back_in_order(tmp_path_factory: pytest.TempPathFactory,
         ]
         assert (m.rows, m.missing) == (len(own), sum(row.value is None for row in own))
         assert list(m.seeds) == sorted({row.seed for row in own if row.seed is not None})
-    assert os.listdir(path.parent) == ["t.parquet"]
+    assert names(path.parent) == ["t.parquet"]
 
 
 def test_numbers_keep_their_bits(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_bad_row_is_refused_and_leaves_nothing(tmp_path: Path, bad: Any, messa
     with pytest.raises(BadInputError, match=message) as caught:
         write_rows([ROW, ROW._replace(seed=888), bad], tmp_path / "t.parquet")
     assert "\n" not in str(caught.value)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_a_bad_row_is_counted_over_all_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +114,7 @@ def test_a_bad_row_is_counted_over_all_parts(tmp_path: Path, monkeypatch: pytest
 def test_no_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="no results; is it the one expected"):
         write_rows([], tmp_path / "t.parquet")
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_a_reader_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +131,7 @@ def test_a_reader_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: py
         with pytest.raises(type(error)):
             write_rows(failing(error), path)
         assert path.read_bytes() == before
-        assert os.listdir(tmp_path) == ["t.parquet"]
+        assert names(tmp_path) == ["t.parquet"]
 
 
 @pytest.mark.parametrize("full", ["000000.parquet", "whole.parquet"])
@@ -148,7 +149,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(tempfile, "mkdtemp", on_a_full_disk)
     with pytest.raises(DataMissingError, match=f"the disk of {tmp_path} is full; nothing was kept"):
         write_rows(many(100), tmp_path / "t.parquet")
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_leftovers_of_the_killed_are_removed_and_those_of_the_living_are_not(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_leftovers_of_the_killed_are_removed_and_those_of_the_living_are_not(tmp
     for folder in (dead, other):
         os.utime(folder, (time.time() - 2 * 86400,) * 2)
     write_rows([ROW], tmp_path / "t.parquet")
-    assert sorted(os.listdir(tmp_path)) == [".other.parquet.x", ".t.parquet.living", "t.parquet"]
+    assert names(tmp_path) == [".other.parquet.x", ".t.parquet.living", "t.parquet"]
 
 
 def test_memory_does_not_grow_with_the_rows(python: Any, tmp_path: Path) -> None:

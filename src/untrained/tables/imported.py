@@ -5,13 +5,15 @@ are: from which file, when and by what they were read, and which numbers there a
 """
 
 import json
+import os
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, BinaryIO, ClassVar, Final, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -109,6 +111,13 @@ class ImportedTable(Table):
 
     def load(self, column: TruthColumn) -> Truth:
         """Read one column, and nothing else, from the Parquet of the first source that has it."""
+        try:
+            return self._load(column)
+        except BadInputError:  # perhaps an import is replacing it at this moment
+            time.sleep(0.1)
+            return self._load(column)
+
+    def _load(self, column: TruthColumn) -> Truth:
         found = self._found().get((column.dataset, column.metric))
         if found is None:
             raise DataMissingError(
@@ -253,11 +262,10 @@ def is_current(source: str) -> bool:
     """Whether a source is imported whole, and by the present version of its table's reader."""
     try:
         sidecar = read_sidecar(source)
-        return (
-            sidecar is not None
-            and _parquet(sidecar).is_file()
-            and sidecar.reader == table_of(find_entry(source)).reader_version
-        )
+        if sidecar is None:
+            return False
+        _open(sidecar).close()
+        return sidecar.reader == table_of(find_entry(source)).reader_version
     except UntrainedError:
         return False
 
@@ -272,13 +280,14 @@ def check_import(source: str, progress: Steps | None = None) -> Imported:
     sidecar = read_sidecar(source)
     if sidecar is None:
         raise DataMissingError(f"{source} is not imported. Run: untrained data fetch {source}")
-    path = _parquet(sidecar)
+    _open(sidecar).close()
+    path = parquet_path(source)
     digest = digests_of(path, progress=_step(progress, "checking"))["sha256"]
     if digest != sidecar.parquet_sha256:
         raise BadInputError(
             f"{path} has sha256 {digest}; its sidecar says {sidecar.parquet_sha256}. Import {source} again."
         )
-    rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+    rows = _query(sidecar, lambda scan: scan.select(pl.len())).item()
     if rows != sidecar.rows:
         raise BadInputError(f"{path} has {rows:,} rows; its sidecar says {sidecar.rows:,}. Import {source} again.")
     return sidecar
@@ -334,14 +343,31 @@ def _step(progress: Steps | None, what: str) -> Progress | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
 
 
-def _parquet(sidecar: Imported) -> Path:
+def _open(sidecar: Imported) -> BinaryIO:
     """The Parquet of a source, at least of the size it should have."""
     path = parquet_path(sidecar.source)
-    if not path.is_file():
-        raise DataMissingError(f"there is no file {path}. Import {sidecar.source} again.")
-    if path.stat().st_size != sidecar.parquet_bytes:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataMissingError(f"there is no file {path}. Import {sidecar.source} again.") from None
+    if os.fstat(file.fileno()).st_size != sidecar.parquet_bytes:
+        file.close()
         raise BadInputError(f"{path} is not the file its sidecar describes. Import {sidecar.source} again.")
-    return path
+    return file
+
+
+def _query(sidecar: Imported, ask: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+    """Ask something of the Parquet of a source.
+
+    It is opened once and here: polars would open a path several times, and an import may replace it in between.
+    """
+    with _open(sidecar) as file:
+        try:
+            return ask(pl.scan_parquet(file)).collect()
+        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            reason = str(error).splitlines()[0]
+            path = parquet_path(sidecar.source)
+            raise BadInputError(f"{path} cannot be read ({reason}). Import {sidecar.source} again.") from None
 
 
 def _rows(sidecar: Imported, measured: Measured, seed: int | None) -> pl.DataFrame:
@@ -355,12 +381,7 @@ def _rows(sidecar: Imported, measured: Measured, seed: int | None) -> pl.DataFra
     conditions = [pl.col(name).is_null() if value is None else pl.col(name) == value for name, value in wanted.items()]
     if seed is not None:
         conditions.append(pl.col("seed") == seed)
-    path = _parquet(sidecar)
-    try:
-        return pl.scan_parquet(path).filter(*conditions).select("arch", "value").collect()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInputError(f"{path} cannot be read ({reason}). Import {sidecar.source} again.") from None
+    return _query(sidecar, lambda scan: scan.filter(*conditions).select("arch", "value"))
 
 
 def _mean(rows: pl.DataFrame) -> tuple[tuple[str, ...], NDArray[np.float64]]:
