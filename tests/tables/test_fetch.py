@@ -368,7 +368,7 @@ def test_a_download_killed_while_it_was_checked_is_complete(server: Server, data
     fetch(entry)
     path = cache_folder() / "files/tiny_new/data.bin"
     os.link(path, part())
-    os.link(path, path.with_name("tmpabcdef"))
+    os.link(path, path.with_name("tmpabcdef_1"))
     part().with_name("data.bin.part.json").write_text(
         f'{{"url": "{entry.files[0].url}", "etag": "\\"first\\"", "last_modified": null, "total": 300000}}'
     )
@@ -428,6 +428,18 @@ def test_several_files_are_all_downloaded(
         assert state_of(entry) == "downloaded"
 
 
+def test_entries_of_the_same_file_share_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch, register: Any, tmp_path: Path
+) -> None:
+    file = f'{{ name = "all.zip", url = "{server.url("all.zip")}" }}'
+    server.pages["all.zip"] = Page(CONTENT)
+    text = entry_text("one", file, stored="all") + entry_text("two", file, stored="all")
+    with official(monkeypatch, register, tmp_path, text):
+        assert fetch(find_entry("one")) == fetch(find_entry("two")) == (tmp_path / "cache/files/all/all.zip",)
+        assert len(server.asked) == 1
+        assert state_of(find_entry("two")) == "downloaded"
+
+
 def test_without_an_address_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, register: Any, tmp_path: Path) -> None:
     text = entry_text("tiny_new", '{ name = "t.csv" }', manual="Ask us, and put it into {folder}.")
     with official(monkeypatch, register, tmp_path, text):
@@ -438,3 +450,16 @@ def test_without_an_address_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch, 
         folder.mkdir(parents=True)
         (folder / "t.csv").write_bytes(b"x")
         assert fetch(entry) == (folder / "t.csv",)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Max retries exceeded ... [SSL: CERTIFICATE_VERIFY_FAILED]", "the server's certificate cannot be verified"),
+        ("Max retries exceeded ... ProxyError('Tunnel failed: 403')", "the proxy does not let us through"),
+        ("Max retries exceeded ... Name or service not known", "no connection"),
+        ("never\nheard of", "OSError: never heard of"),
+    ],
+)
+def test_reasons_are_said_in_words(text: str, words: str) -> None:
+    assert fetching._reason(OSError(text)) == words

@@ -110,6 +110,7 @@ GOOD = entry_text("good", '{ name = "a.csv", url = "https://example.org/a.csv" }
         (entry_text("good", '{ name = "../a.csv", url = "https://e.org/a" }'), "the name '../a.csv' is not a plain"),
         (entry_text("good", '{ name = "/etc/a", url = "https://e.org/a" }'), "the name '/etc/a' is not a plain"),
         (entry_text("good", '{ name = ".lock", url = "https://e.org/a" }'), "the name '.lock' is not a plain"),
+        (GOOD + 'stored = "../x"\n', "stored '../x' is not a plain folder name"),
         (entry_text("good", '{ url = "https://e.org/a" }'), "the name None is not a plain"),
         (entry_text("good", '{ name = "a", url = "file:///etc/passwd" }'), "url 'file:///etc/passwd'; expected http"),
         (entry_text("good", f'{{ name = "a", url = "https://e.org/a", sha256 = "{SHA[1:]}" }}'), "expected 64 digits"),

@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 def files_folder(entry: Entry) -> Path:
     """Where the files of an entry are, or belong."""
-    return cache_folder() / "files" / entry.name
+    return cache_folder() / "files" / (entry.stored or entry.name)
 
 
 def parquet_path(source: str) -> Path:

@@ -44,7 +44,7 @@ def fetch(entry: Entry, progress: "Progress | None" = None) -> tuple[Path, ...]:
         return found
     if entry.manual is not None:
         raise DataMissingError(f"{entry.name}: {entry.how_to_get(files_folder(entry))}")
-    with _alone(files_folder(entry)):
+    with _alone(entry):
         return tuple(_fetch_file(entry, file, progress) for file in entry.needed)
 
 
@@ -237,6 +237,8 @@ def _reason(error: BaseException) -> str:
     """A network error in a few words."""
     text = " ".join(str(error).split())
     for sign, words in (
+        ("CERTIFICATE_VERIFY_FAILED", "the server's certificate cannot be verified"),
+        ("ProxyError", "the proxy does not let us through"),
         ("Max retries exceeded", "no connection"),
         ("Connection refused", "no connection"),
         ("timed out", "the server was silent for too long"),
@@ -250,11 +252,13 @@ def _reason(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(entry: Entry) -> Iterator[None]:
     """Keep a second download of the same entry away; the lock ends with the process."""
-    with locked(made(folder) / ".lock", wait=False) as mine:
+    folder = made(files_folder(entry))
+    with locked(folder / ".lock", wait=False) as mine:
         if not mine:
-            raise DataMissingError(f"{folder.name} is being downloaded by another process. Wait until it is done.")
-        for stray in folder.glob("tmp*"):  # of a process that was killed while it checked a download
-            stray.unlink()
+            raise DataMissingError(f"{entry.name} is being downloaded by another process. Wait until it is done.")
+        for stray in folder.glob("tmp????????"):  # of a process that was killed while it checked a download
+            if stray.name not in {file.name for file in entry.files}:
+                stray.unlink()
         yield

@@ -30,7 +30,7 @@ Steps: TypeAlias = Callable[[str, int, int], None]  # (what is being done, done,
 FORMAT: Final = 1
 MAX_SEEDS: Final = 10  # with more, single seeds are no columns
 _BETTER: Final = {"accuracy": True} | dict.fromkeys(
-    ("loss", "error", "perplexity", "ppl", "seconds", "latency", "params", "flops", "energy"), False
+    ("loss", "error", "perplexity", "ppl", "seconds", "latency", "params", "flops", "energy", "co2eq"), False
 )
 
 
@@ -316,7 +316,7 @@ def _description(measured: Measured, seed: int | None) -> str:
     if measured.unit not in ("fraction", "count"):
         words.append(f"in {measured.unit}")
     if measured.epochs is not None:
-        words.append(f"after {measured.epochs} epochs")
+        words.append(f"after {measured.epochs} epoch{'' if measured.epochs == 1 else 's'}")
     if seed is not None:
         return f"{' '.join(words)}, seed {seed}"
     over = f", mean over the runs each architecture has (seeds: {len(measured.seeds)})" if measured.seeds else ""

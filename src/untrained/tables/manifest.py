@@ -57,6 +57,7 @@ class Entry:
     page: str
     files: tuple[File, ...]
     size: str | None = None
+    stored: str | None = None
     manual: str | None = None
 
     @property
@@ -132,6 +133,8 @@ def _entry(where: str, name: str, given: Any) -> Entry:
     if not isinstance(files, list) or not files:
         raise BadInputError(f"{where}: no files.")
     made = _made(Entry, where, {**given, "name": name, "files": tuple(_file(where, file) for file in files)})
+    if made.stored is not None and not _NAME.fullmatch(made.stored):
+        raise BadInputError(f"{where}: stored {made.stored!r} is not a plain folder name.")
     if made.kind not in get_args(Kind):
         raise BadInputError(f"{where}: kind {made.kind!r}; expected one of {', '.join(get_args(Kind))}.")
     if made.manual is None and any(file.url is None for file in made.needed):
