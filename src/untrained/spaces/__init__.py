@@ -3,6 +3,6 @@
 from untrained.registry import Registry
 from untrained.spaces.base import Space
 
-SPACES: Registry[Space] = Registry("space", "untrained.spaces", "SPACE", helpers=frozenset({"base"}))
+SPACES: Registry[Space] = Registry("space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "blocks"}))
 
 __all__ = ["SPACES", "Space"]
