@@ -1,7 +1,7 @@
 """Input batches: named ones, the same on every machine, and the user's own files; each with a digest.
 
 Random batches come from numpy's legacy generator with seed 0, whose streams are frozen for ever; the first images of a
-larger batch are the images of a smaller one.
+larger batch are the images of a smaller one. Networks that read text get whole numbers, shape (n, steps).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from untrained.types import Batch
 
 DEFAULT_SIZE = 256
 
-Shape = tuple[int, int, int]
+Shape = tuple[int, ...]
 
 _UNREADABLE = (  # what reading a damaged, foreign or hostile file can raise
     ValueError,
@@ -68,6 +68,14 @@ NAMED: dict[str, Callable[[int, Shape], NDArray[np.float32]]] = {
 }
 
 
+def random_tokens(size: int, shape: Shape, vocabulary: int) -> NDArray[np.int64]:
+    """Texts of independent, equally frequent words: of one step all `size` words are drawn, then of the next."""
+    return _frozen().randint(0, vocabulary, (*shape, size), dtype=np.int64).T
+
+
+NAMED_TEXTS: dict[str, Callable[[int, Shape, int], NDArray[np.int64]]] = {random_tokens.__name__: random_tokens}
+
+
 def make_batch(x: NDArray[Any], name: str) -> Batch:
     """A batch from an array of images.
 
@@ -95,18 +103,47 @@ def make_batch(x: NDArray[Any], name: str) -> Batch:
     if not np.isfinite(images).all():
         raise BadInputError(f"batch {name} has values that are not finite in float32. Remove or replace them.")
     images.flags.writeable = False
-    digest = hashlib.blake2b(repr(images.shape).encode(), digest_size=16)
-    digest.update(images.astype("<f4", copy=False).tobytes())
-    return Batch(name, images, digest.hexdigest())
+    return Batch(name, images, _digest(images, "<f4"))
 
 
-def load_batch(source: str, shape: Shape, size: int | None = None) -> Batch:
-    """A named batch, or images from a .npy or .npz file.
+def make_texts(x: NDArray[Any], name: str, vocabulary: int) -> Batch:
+    """A batch from an array of texts.
 
     Args:
-        source: a name of NAMED, or a path ending in .npy or .npz (one array, or one called x).
-        shape: (channels, height, width) that the networks read.
-        size: how many images; None is 256 for a named batch and all of a file.
+        x: shape (n, steps), whole numbers from 0 to vocabulary - 1; converted to int64 and frozen.
+        name: shown to people; it is the digest that identifies the batch.
+        vocabulary: how many words there are.
+
+    Raises:
+        BadInputError: not two-dimensional, empty, or not such numbers.
+
+    >>> make_texts(np.array([[2, 0, 1]]), "one text", vocabulary=3).digest
+    '4cfda922ac7ed229066808c3ec807c41'
+    """
+    if x.ndim != 2 or not x.size:
+        raise BadInputError(f"batch {name}: expected texts of shape (n, steps), got {x.shape}.")
+    if x.dtype.kind not in "iu" or x.min() < 0 or x.max() >= vocabulary:
+        raise BadInputError(f"batch {name}: expected whole numbers from 0 to {vocabulary - 1} (the vocabulary).")
+    texts = np.array(x, dtype=np.int64, order="C")
+    texts.flags.writeable = False
+    return Batch(name, texts, _digest(texts, "<i8"))
+
+
+def _digest(x: NDArray[Any], form: str) -> str:
+    digest = hashlib.blake2b(repr(x.shape).encode(), digest_size=16)
+    digest.update(x.astype(form, copy=False).tobytes())
+    return digest.hexdigest()
+
+
+def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary: int = 0) -> Batch:
+    """A named batch, or images or texts from a .npy or .npz file.
+
+    Args:
+        source: a name of NAMED (of NAMED_TEXTS where networks read text), or a path ending in .npy or .npz (one
+            array, or one called x).
+        shape: what the networks read: (channels, height, width), or (steps,).
+        size: how many images or texts; None is 256 for a named batch and all of a file.
+        vocabulary: how many words texts are made of; images need none.
 
     Raises:
         UnknownNameError: no such name.
@@ -118,19 +155,24 @@ def load_batch(source: str, shape: Shape, size: int | None = None) -> Batch:
             f"batch size {size}: at least 2 images are needed, since batch norm statistics and the min-max "
             "normalisation over images are undefined for fewer."
         )
-    if source in NAMED:
+    is_text = len(shape) == 1
+    named = NAMED_TEXTS if is_text else NAMED
+    if source in named:
+        if is_text:
+            return make_texts(NAMED_TEXTS[source](size or DEFAULT_SIZE, shape, vocabulary), source, vocabulary)
         return make_batch(NAMED[source](size or DEFAULT_SIZE, shape), source)
     path = Path(source)
     if path.suffix not in {".npy", ".npz"}:
+        kind = "texts" if is_text else "images"
         raise UnknownNameError.among(
-            "batch", source, NAMED, f"Named batches are {', '.join(NAMED)}; files end in .npy or .npz."
+            "batch", source, named, f"Named batches of {kind} are {', '.join(named)}; files end in .npy or .npz."
         )
     x = _read(path)
     if x.shape[1:] != shape:
         raise BadInputError(f"batch {source}: expected shape (n, {', '.join(map(str, shape))}), got {x.shape}.")
     if size is not None and size > len(x):
         raise BadInputError(f"batch {source} has {len(x)} images, fewer than the batch size {size} asked for.")
-    return make_batch(x[:size], path.name)
+    return make_texts(x[:size], path.name, vocabulary) if is_text else make_batch(x[:size], path.name)
 
 
 def _read(path: Path) -> NDArray[Any]:

@@ -14,11 +14,20 @@ from typing import Any
 
 from untrained.graphs.graph import (
     TRAINABLE,
+    AvgPool,
+    BatchNorm,
     Concat,
+    Conv,
+    Crop,
+    GlobalAvgPool,
     Graph,
     Identity,
+    Input,
+    Linear,
+    MaxPool,
     Node,
     Operation,
+    ReLU,
     Shape,
     Sum,
     Zero,
@@ -30,11 +39,14 @@ def simplify(graph: Graph) -> Graph:
 
     Skips are resolved, zeros are carried through (a convolution or norm of zeros counts as zeros: all that is lost is
     a trainable constant), equal parameter-free operations are merged, and sums that only sums read are folded into
-    their readers. An output that is always zero is a Zero node. Idempotent.
+    their readers. Concatenations whose order of channels no reader can tell are marked as such. An output that is
+    always zero is a Zero node. Idempotent.
     """
     graph = _merge(graph)
     while inner := _sums_read_by_sums_only(graph):
         graph = _merge(_fold(graph, inner))
+    if free := _concats_in_any_order(graph):
+        graph = _merge(_unordered(graph, free))
     return graph
 
 
@@ -58,7 +70,7 @@ def expression_digests(graph: Graph) -> list[bytes]:
     digests: list[bytes] = []
     for operation, inputs, shape in graph.nodes:
         parts = [digests[i] for i in inputs]
-        if isinstance(operation, Sum):
+        if _commutes(operation):
             parts.sort()
         digests.append(hashlib.blake2b(_label(operation, shape).encode() + b"".join(parts), digest_size=16).digest())
     return digests
@@ -102,6 +114,8 @@ def _merge(graph: Graph) -> Graph:
             place.append(live[0] if len(live) == 1 else put(operation, tuple(sorted(live)), shape))
         elif isinstance(operation, Concat):
             filled = [zeros(old) if new == _NOTHING else new for old, new in zip(old_inputs, inputs, strict=True)]
+            if _commutes(operation):
+                filled.sort()
             place.append(filled[0] if len(filled) == 1 else put(operation, tuple(filled), shape))
         else:
             place.append(put(operation, tuple(live), shape))
@@ -111,12 +125,12 @@ def _merge(graph: Graph) -> Graph:
 
 _NOTHING = -1
 _ZERO = Zero()
+_UNORDERED = Concat(ordered=False)
 
 
 def _prune(graph: Graph) -> Graph:
-    """Drop nodes that reach no output; the input stays, as node 0."""
-    live = [False] * len(graph.nodes)
-    live[0] = True
+    """Drop nodes that reach no output; inputs stay."""
+    live = [isinstance(node.operation, Input) for node in graph.nodes]
     for output in graph.outputs:
         live[output] = True
     for position in range(len(graph.nodes) - 1, 0, -1):
@@ -141,6 +155,44 @@ def _sums_read_by_sums_only(graph: Graph) -> frozenset[int]:
         if position not in sums:
             read_otherwise.update(node.inputs)
     return frozenset(sums - read_otherwise)
+
+
+_CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Crop, Concat)
+
+
+def _concats_in_any_order(graph: Graph) -> list[int]:
+    """Concatenations that only full convolutions and linear layers read, or channelwise operations that these read.
+
+    With its channels in another order such a network is the same: the layers' weights change places with them.
+    """
+    concats = [i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Concat)]
+    if not concats:
+        return []
+    free = [True] * len(graph.nodes)
+    for output in graph.outputs:
+        free[output] = False
+    for position in range(len(graph.nodes) - 1, concats[0], -1):
+        operation, inputs, _ = graph.nodes[position]
+        mixes = isinstance(operation, Linear)
+        passes = isinstance(operation, _CHANNELWISE)
+        if isinstance(operation, Conv):
+            mixes = operation.groups == 1
+            passes = operation.groups == operation.out_channels == graph.nodes[inputs[0]].shape[0]
+        if not (mixes or (passes and free[position])):
+            for source in inputs:
+                free[source] = False
+    return [i for i in concats if free[i] and graph.nodes[i].operation == Concat()]
+
+
+def _unordered(graph: Graph, concats: list[int]) -> Graph:
+    nodes = list(graph.nodes)
+    for i in concats:
+        nodes[i] = nodes[i]._replace(operation=_UNORDERED)
+    return Graph(tuple(nodes), graph.outputs)
+
+
+def _commutes(operation: Operation) -> bool:
+    return isinstance(operation, Sum) or (isinstance(operation, Concat) and not operation.ordered)
 
 
 def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
@@ -244,5 +296,5 @@ def _written(graph: Graph, labels: list[str], colours: list[int]) -> Certificate
     rows = []
     for i in order:
         inputs = [place[j] for j in graph.nodes[i].inputs]
-        rows.append((labels[i], tuple(sorted(inputs) if isinstance(graph.nodes[i].operation, Sum) else inputs)))
+        rows.append((labels[i], tuple(sorted(inputs) if _commutes(graph.nodes[i].operation) else inputs)))
     return tuple(rows), tuple([place[o] for o in graph.outputs])

@@ -568,7 +568,7 @@ def run(
             plane_zero[record[1]] = False
             for axis in range(2):
                 stride, padding, span = record[7 + axis], record[9 + axis], (record[5 + axis] - 1) * record[11 + axis]
-                first = (cut[2 * axis] + padding + stride - 1) // stride
+                first = max((cut[2 * axis] + padding + stride - 1) // stride, 0)
                 end = (cut[2 * axis] + cut[2 * axis + 1] - span + padding) // stride + 1
                 extra = max(end - first - 1, 0) if cut[2 * axis + 1] > 0 else 0
                 out[2 * axis], out[2 * axis + 1] = first if extra > 0 else 0, extra

@@ -54,7 +54,7 @@ class Demo:
 def demo(
     out: Path | str,
     *,
-    batch: str = "grey_ramp",
+    batch: str | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     progress: Progress | None = None,

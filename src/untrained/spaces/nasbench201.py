@@ -8,12 +8,12 @@ most significant. The indices of the official files are another order and belong
 """
 
 import re
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from untrained.errors import OutOfSpaceError
 from untrained.graphs.graph import Graph, GraphBuilder, Shape
 from untrained.spaces import blocks
-from untrained.spaces.base import Space
+from untrained.spaces.base import FiniteSpace, Published
 from untrained.spaces.blocks import EDGES
 from untrained.types import Arch, Task
 
@@ -26,7 +26,7 @@ _FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 
 
 @final
-class NasBench201(Space):
+class NasBench201(FiniteSpace):
     """Stem, three stages of five cells at 16, 32 and 64 channels with residual blocks between, head."""
 
     name = "nasbench201"
@@ -34,6 +34,7 @@ class NasBench201(Space):
     title = "NAS-Bench-201 cells (NATS-Bench topology space)"
     cite = "Dong and Yang 2020, arXiv:2001.00326"
     task = Task(input_shape=(3, 32, 32), n_classes=10, width=16, depth=5)
+    published: ClassVar[Published] = {"epsinas": {"low": 1e-7, "high": 1.0}}
 
     def __len__(self) -> int:
         return 5**6

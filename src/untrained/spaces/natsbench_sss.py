@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, final
 from untrained.errors import BadInputError, OutOfSpaceError
 from untrained.graphs.graph import Graph, GraphBuilder
 from untrained.spaces import blocks
-from untrained.spaces.base import Space
+from untrained.spaces.base import FiniteSpace
 from untrained.types import Arch, Task
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _FORM = "8:16:24:32:40"
 
 
 @final
-class NatsBenchSizes(Space):
+class NatsBenchSizes(FiniteSpace):
     """Stem, cell, residual block, cell, residual block, cell, head; five numbers of channels are free."""
 
     name = "natsbench_sss"
