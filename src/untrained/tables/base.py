@@ -103,6 +103,8 @@ TABLES: Registry[Table] = Registry(
     "table",
     "untrained.tables",
     "TABLE",
-    helpers=frozenset({"base", "csv_file", "load", "tidy", "unpickle"}),
+    helpers=frozenset(
+        {"base", "csv_file", "load", "natsbench_files", "pickle_stream", "pickle_values", "tidy", "unpickle"}
+    ),
     command=False,
 )

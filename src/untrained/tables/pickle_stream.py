@@ -5,25 +5,24 @@ forgotten while the rest is still to come, and so that nothing is ever built but
 tuple, list and dict. (OrderedDicts become dicts, sets become lists, numpy scalars become numbers.) Whatever else a
 stream asks for is refused.
 
-Memory is that of one item, at most about 100 bytes for each of its bytes, and four bytes for each memoised object of
+Memory is that of one item, at most about 150 bytes for each of its bytes, and four bytes for each memoised object of
 the whole stream, which may refer back to any text before.
 """
 
 import re
 import struct
-from array import array
 from collections.abc import Callable, Collection, Iterator
 from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
-from untrained.errors import BadInputError, UnsafeDataError
+from untrained.errors import BadInputError, UnsafeDataError, UntrainedError
+from untrained.tables.pickle_values import Dtype, Memo, builder_of, check_keys, extend, fill, integer, reduce
 
 MAX_ITEM_BYTES = 4 << 20  # of the pickle, for one item handed over; NATS-Bench's largest are under 2 MB
 MAX_BYTES = 16 << 30  # of the pickle as a whole; the largest official file has about 5 GiB
-_MAX_MEMO = 400_000_000  # objects
-_MAX_TEXTS = 64 << 20  # characters of different texts that later items may refer to
-_CHUNK = 1 << 18
-_LONGEST_FIXED = 16  # more than any opcode with an argument of fixed size
+_CHUNK = 1 << 16
+_LONGEST_FIXED = 16  # more than two opcodes with arguments of fixed size that are read in one go
+_LONGEST_NAME = 512  # of a module and a name in it
 
 _DAMAGED = (ValueError, LookupError, TypeError, OverflowError, struct.error, MemoryError)
 
@@ -100,12 +99,14 @@ class PickleStream:
     def _guarded(self, split: frozenset[str] | None) -> Iterator[Item]:
         try:
             yield from _Machine(self, split).run()
+        except UntrainedError:
+            raise
         except _DAMAGED as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise BadInputError(f"it is not a readable pickle: {reason}") from None
 
-    def _fill(self, data: bytes, at: int, need: int) -> bytes:
-        """`data` from `at` on, and at least `need` bytes and one opcode more of the stream, or up to its end."""
+    def _fill(self, data: bytes, at: int, need: int, ahead: int = _LONGEST_FIXED) -> bytes:
+        """`data` from `at` on: at least `need` bytes of the stream, and `ahead` more unless it ends."""
         self._before += at
         reached = self._before + need
         if reached - self._item_start > self._max_item_bytes:
@@ -113,11 +114,11 @@ class PickleStream:
         if reached > self._max_bytes:
             raise BadInputError(f"it is longer than {self._max_bytes:,} bytes; it is not the data expected.")
         parts = [data[at:]]
-        missing = need + _LONGEST_FIXED - len(parts[0])
+        missing = need + ahead - len(parts[0])
         while missing > 0 and not self._padding:
             chunk = self._stream.read(max(_CHUNK, missing))
             if not chunk:
-                self._padding = missing = _LONGEST_FIXED
+                self._padding = _LONGEST_FIXED
                 chunk = bytes(_LONGEST_FIXED)
             parts.append(chunk)
             missing -= len(chunk)
@@ -125,114 +126,6 @@ class PickleStream:
         if need > len(data) - self._padding:
             raise ValueError("it ends too early")
         return data
-
-
-class _Builder(NamedTuple):
-    """Stands for a class or function named in a stream; calling it is calling ours."""
-
-    build: Callable[..., Any]
-
-
-class _Dtype:
-    """A numpy dtype of a single number: `format` is that of `struct`, the byte order unknown before BUILD."""
-
-    __slots__ = ("format",)
-
-    def __init__(self, name: object, align: object = 0, copy: object = 1) -> None:
-        if type(name) is not str or name not in _FORMATS:
-            raise UnsafeDataError("it holds a numpy dtype that is not a plain number.")
-        self.format = _FORMATS[name]
-
-    def set_state(self, state: object) -> None:
-        """Take the byte order; the rest is for structured types."""
-        if type(state) is not tuple or len(state) < 2 or state[1] not in ("<", ">", "|") or state[2:5] != (None,) * 3:
-            raise UnsafeDataError("it holds a numpy dtype that is not a plain number.")
-        self.format = state[1].replace("|", "=") + self.format[-1]
-
-
-_FORMATS = {"f4": "=f", "f8": "=d", "i1": "=b", "i2": "=h", "i4": "=i", "i8": "=q"} | {
-    "u1": "=B", "u2": "=H", "u4": "=I", "u8": "=Q", "b1": "=?"
-}  # fmt: skip
-
-
-def _dict(pairs: object = ()) -> dict[Any, Any]:
-    if pairs != ():
-        raise UnsafeDataError("it holds an OrderedDict in a form of Python 2.")
-    return {}
-
-
-def _list(elements: object = ()) -> list[Any]:
-    if type(elements) is not list:
-        raise ValueError("a set of something else than a list")
-    return elements
-
-
-def _scalar(dtype: object, content: object) -> Any:
-    if type(dtype) is not _Dtype or type(content) is not bytes:
-        raise ValueError("a numpy scalar of something else than a dtype and bytes")
-    return struct.unpack(dtype.format, content)[0]
-
-
-def _encode(text: object, encoding: object) -> bytes:
-    if type(text) is not str or encoding != "latin1":
-        raise UnsafeDataError("it asks for an encoding that is not latin1.")
-    return text.encode("latin1")
-
-
-_BUILDERS = {
-    ("collections", "OrderedDict"): _Builder(_dict),
-    ("builtins", "set"): _Builder(_list),
-    ("__builtin__", "set"): _Builder(_list),
-    ("_codecs", "encode"): _Builder(_encode),  # how protocol 2 writes bytes
-    ("numpy", "dtype"): _Builder(_Dtype),
-    ("numpy.core.multiarray", "scalar"): _Builder(_scalar),
-    ("numpy._core.multiarray", "scalar"): _Builder(_scalar),
-}
-
-
-class _Memo:
-    """What a stream may refer back to: everything of the item being read, and the texts of all items before."""
-
-    def __init__(self) -> None:
-        self.recent: list[Any] = []
-        self.start = 0  # the index of recent[0]
-        self._old = array("I")  # for each older index its number in `_kept`, or 0
-        self._kept: list[Any] = [None]
-        self._numbers: dict[Any, int] = {}
-        self._size = 0
-
-    def put(self, index: int, value: Any) -> None:
-        place = index - self.start
-        if not 0 <= place <= len(self.recent):
-            raise ValueError(f"memo index {index} out of order")
-        self.recent[place : place + 1] = [value]
-
-    def get(self, index: int) -> Any:
-        if index >= self.start:
-            return self.recent[index - self.start]
-        number = self._old[index]
-        if not number:
-            raise ValueError("an item refers to a part of an earlier one")
-        return self._kept[number]
-
-    def forget(self) -> None:
-        """Keep only texts, and what stands for classes."""
-        numbers, kept, old = self._numbers, self._kept, self._old
-        for value in self.recent:
-            kind = type(value)
-            if kind is not str and kind is not _Builder and kind is not _Dtype:
-                old.append(0)
-                continue
-            number = numbers.get(value)
-            if number is None:
-                number = numbers[value] = len(kept)
-                kept.append(value)
-                self._size += 100 + (len(value) if kind is str else 0)
-            old.append(number)
-        self.start += len(self.recent)
-        self.recent.clear()
-        if self._size > _MAX_TEXTS or self.start > _MAX_MEMO:
-            raise BadInputError("it has too many different texts or objects; it is not the data expected.")
 
 
 class _Machine:
@@ -243,7 +136,7 @@ class _Machine:
         self._split = split  # None: hand over the whole
         self._stack: list[Any] = []
         self._marks: list[int] = []  # where in the stack each mark lies
-        self._memo = _Memo()
+        self._memo = Memo()
 
     def run(self) -> Iterator[Item]:
         """Interpret up to STOP. Common opcodes are inline, since there are tens of thousands in an item."""
@@ -280,15 +173,6 @@ class _Machine:
                     at += 1
             elif op == 0x94:  # MEMOIZE
                 remember(stack[-1])
-            elif op in _SIZES_OF_LENGTH:
-                size = _SIZES_OF_LENGTH[op]
-                start = at + size
-                end = start + int.from_bytes(data[at:start], "little")
-                if end > last:
-                    data, start, end, at = source._fill(data, at, end - at), size, end - at, 0
-                    last = len(data) - _LONGEST_FIXED
-                content, at = data[start:end], end
-                push(content.decode() if op in _TEXTS else content if op in _BYTES else _integer(content))
             elif op == 0x68:  # BINGET
                 push(memo.get(data[at]))
                 at += 1
@@ -299,6 +183,19 @@ class _Machine:
                 if data[at] == 0x47:  # BINFLOAT
                     push(double(data, at + 1)[0])
                     at += 9
+            elif (rare := _RARE.get(op)) is not None:
+                size, step = rare
+                step(self, data[at : at + size] if size else b"")
+                at += size
+            elif op in _SIZES_OF_LENGTH:
+                size = _SIZES_OF_LENGTH[op]
+                start = at + size
+                end = start + int.from_bytes(data[at:start], "little")
+                if end > last:
+                    data, start, end, at = source._fill(data, at, end - at), size, end - at, 0
+                    last = len(data) - _LONGEST_FIXED
+                content, at = data[start:end], end
+                push(content.decode() if op in _TEXTS else content if op in _BYTES else integer(content))
             elif op == 0x71:  # BINPUT
                 put(data[at], stack[-1])
                 at += 1
@@ -306,42 +203,40 @@ class _Machine:
                 put(int.from_bytes(data[at : at + 4], "little"), stack[-1])
                 at += 4
             elif op == 0x28:  # MARK
-                if self._split is not None and len(marks) <= 2 and (path := self._path()) is not None:
-                    complete = marks[-1] + (len(stack) - marks[-1] - 1) // 2 * 2
-                    if complete > marks[-1]:
-                        yield from self._hand_over(path, stack[marks[-1] : complete])
-                        del stack[marks[-1] : complete]
-                        source._item_start = source._before + at
+                if self._split is not None and len(marks) <= 2 and (n := self._complete()):
+                    path, entries = self._path(), stack[marks[-1] : marks[-1] + n]
+                    del stack[marks[-1] : marks[-1] + n]
+                    yield from self._hand_over(path or (), entries)
+                    source._item_start = source._before + at
                 marks.append(len(stack))
             elif op == 0x75:  # SETITEMS
                 path = self._path() if self._split is not None and len(marks) <= 2 else None
                 entries = self._marked()
                 if path is None:
-                    _set(stack[-1], entries)
+                    fill(self._top()[-1], entries)
                 else:
                     yield from self._hand_over(path, entries)
                     source._item_start = source._before + at
             elif op == 0x2E:  # STOP
                 break
             elif op == 0x63:  # GLOBAL
-                data, at = source._fill(data, at, 1), 0
-                last = len(data) - _LONGEST_FIXED
-                module, name, *_ = data[at : at + 512].split(b"\n", 2) + [b""]
-                if not name or len(module) + len(name) + 2 > 512:
+                if data.count(b"\n", at, at + _LONGEST_NAME) < 2:
+                    data, at = source._fill(data, at, 1, _LONGEST_NAME), 0
+                    last = len(data) - _LONGEST_FIXED
+                names = data[at : at + _LONGEST_NAME].split(b"\n", 2)
+                if len(names) < 3:
                     raise ValueError("a global without a name")
-                at += len(module) + len(name) + 2
-                push(_builder(module.decode(), name.decode()))
-            elif op in _RARE:
-                size, step = _RARE[op]
-                step(self, data[at : at + size])
-                at += size
+                at += len(names[0]) + len(names[1]) + 2
+                push(builder_of(names[0].decode(), names[1].decode()))
             elif op in _REFUSED:
                 raise UnsafeDataError(f"it builds objects (opcode {_REFUSED[op]}).")
             else:
                 end_of_data = len(data) - source._padding
                 raise ValueError("it ends too early" if at > end_of_data else f"no opcode {op}")
         source._data, source._at = data, at
-        (root,) = stack
+        if len(stack) != 1 or marks:
+            raise ValueError("it does not end with one object")
+        root = stack[0]
         if self._split is not None and type(root) is dict:
             yield from self._hand_over((), [part for entry in root.items() for part in entry])
         source._item_start = source._before + at
@@ -350,17 +245,42 @@ class _Machine:
     def _path(self) -> tuple[Any, ...] | None:
         """The keys that lead to the dict that the last mark fills, if its entries are to be handed over."""
         stack, marks = self._stack, self._marks
-        if not marks or marks[0] != 1 or type(stack[0]) is not dict or type(stack[marks[-1] - 1]) is not dict:
+        if not marks or type(stack[0]) is not dict or type(stack[marks[-1] - 1]) is not dict:
             return None
-        if len(marks) == 1:
+        if marks == [1]:
             return ()
-        key = stack[marks[1] - 2]
-        even = (marks[1] - marks[0]) % 2 == 0
-        return (key,) if even and type(key) is str and self._split and key in self._split else None
+        alone = marks == [3]  # the one entry of the outermost dict
+        if alone or (len(marks) == 2 and marks[0] == 1 and marks[1] % 2):
+            key = stack[marks[-1] - 2]
+            return (key,) if self._splits(key) else None
+        return None
+
+    def _complete(self) -> int:
+        """How many keys and values behind the last mark are complete although the mark is still open.
+
+        Picklers write a dict empty and fill it with the next opcodes, so an entry is known to be complete if its value
+        is a dict with entries (but not 1000, after which there may be more) and something follows; or, in the outermost
+        dict, if a dict that is split begins. Should it be part of a tuple after all, the stack will be too short.
+        """
+        path, stack, start = self._path(), self._stack, self._marks[-1] if self._marks else 0
+        if path is None:
+            return 0
+        size = len(stack) - start
+        if not path:
+            begins = size % 2 == 0 and size > 2 and self._splits(stack[-2]) and type(stack[-1]) is dict
+            return size - 2 if begins else 0
+        n = 0
+        while n + 2 < size and type(stack[start + n + 1]) is dict and len(stack[start + n + 1]) % 1000:
+            n += 2
+        return n
+
+    def _splits(self, key: Any) -> bool:
+        return type(key) is str and self._split is not None and key in self._split
 
     def _hand_over(self, path: tuple[Any, ...], entries: list[Any]) -> Iterator[Item]:
+        check_keys(entries[::2])
         for key, value in zip(entries[::2], entries[1::2], strict=True):
-            if not path and type(key) is str and self._split and key in self._split and type(value) is dict:
+            if not path and self._splits(key) and type(value) is dict:
                 yield from (Item((key, inner), content) for inner, content in value.items())
                 value.clear()
             else:
@@ -374,16 +294,22 @@ class _Machine:
         del self._stack[start:]
         return entries
 
+    def _top(self, n: int = 1) -> list[Any]:
+        """The stack, of which `n` objects behind the last mark are needed."""
+        if len(self._stack) - n < (self._marks[-1] if self._marks else 0):
+            raise ValueError("an object is missing")
+        return self._stack
+
     # The rest: each takes the argument of its opcode.
 
     def _pop_mark(self, _: bytes) -> None:
         self._marked()
 
     def _pop(self, _: bytes) -> None:
-        self._stack.pop()
+        self._top().pop()
 
     def _dup(self, _: bytes) -> None:
-        self._stack.append(self._stack[-1])
+        self._stack.append(self._top()[-1])
 
     def _proto(self, argument: bytes) -> None:
         if argument[0] > 5:
@@ -402,35 +328,33 @@ class _Machine:
         self._stack.append({})
 
     def _append(self, _: bytes) -> None:
-        value = self._stack.pop()
-        _extend(self._stack[-1], [value])
+        value = self._top(2).pop()
+        extend(self._stack[-1], [value])
 
     def _appends(self, _: bytes) -> None:
         values = self._marked()
-        _extend(self._stack[-1], values)
+        extend(self._top()[-1], values)
 
     def _set_item(self, _: bytes) -> None:
-        value, key = self._stack.pop(), self._stack.pop()
-        _set(self._stack[-1], [key, value])
+        value, key = self._top(3).pop(), self._stack.pop()
+        fill(self._stack[-1], [key, value])
 
     def _tuple(self, _: bytes) -> None:
         self._stack.append(tuple(self._marked()))
 
     def _global(self, _: bytes) -> None:
-        name, module = self._stack.pop(), self._stack.pop()
+        name, module = self._top(2).pop(), self._stack.pop()
         if type(name) is not str or type(module) is not str:
             raise ValueError("a global whose name is no text")
-        self._stack.append(_builder(module, name))
+        self._stack.append(builder_of(module, name))
 
     def _reduce(self, _: bytes) -> None:
-        arguments, builder = self._stack.pop(), self._stack.pop()
-        if type(builder) is not _Builder or type(arguments) is not tuple:
-            raise UnsafeDataError("it calls something that is not on the list.")
-        self._stack.append(builder.build(*arguments))
+        arguments, builder = self._top(2).pop(), self._stack.pop()
+        self._stack.append(reduce(builder, arguments))
 
     def _build(self, _: bytes) -> None:
-        state = self._stack.pop()
-        if type(self._stack[-1]) is not _Dtype:
+        state = self._top(2).pop()
+        if type(self._stack[-1]) is not Dtype:
             raise UnsafeDataError(f"it sets the state of a {type(self._stack[-1]).__name__}.")
         self._stack[-1].set_state(state)
 
@@ -441,9 +365,7 @@ def _constant(value: bool | tuple[()] | None) -> Callable[[_Machine, bytes], Non
 
 def _tuple_of(n: int) -> Callable[[_Machine, bytes], None]:
     def step(machine: _Machine, _: bytes) -> None:
-        stack = machine._stack
-        if len(stack) < n:
-            raise ValueError("a tuple of nothing")
+        stack = machine._top(n)
         stack[-n:] = [tuple(stack[-n:])]
 
     return step
@@ -484,36 +406,3 @@ _REFUSED = {
     0x69: "INST", 0x6F: "OBJ", 0x81: "NEWOBJ", 0x92: "NEWOBJ_EX", 0x50: "PERSID", 0x51: "BINPERSID",
     0x82: "EXT1", 0x83: "EXT2", 0x84: "EXT4", 0x97: "NEXT_BUFFER", 0x98: "READONLY_BUFFER", 0x91: "FROZENSET",
 }  # fmt: skip
-_SCALARS = frozenset({str, int, float, bool, bytes, type(None)})
-
-
-def _builder(module: str, name: str) -> _Builder:
-    builder = _BUILDERS.get((module, name))
-    if builder is None:
-        raise UnsafeDataError(f"the global {f'{module}.{name}'[:80]!r} is not on the list.")
-    return builder
-
-
-def _integer(content: bytes) -> int:
-    if len(content) > 16:
-        raise ValueError("an integer of more than 128 bits")
-    return int.from_bytes(content, "little", signed=True)
-
-
-def _extend(target: object, values: list[Any]) -> None:
-    if type(target) is not list:
-        raise ValueError(f"elements are added to a {type(target).__name__}")
-    target.extend(values)
-
-
-def _set(target: object, entries: list[Any]) -> None:
-    """Fill a dict. Keys are numbers, texts and tuples of them: hashing a deep tuple could end the process."""
-    if type(target) is not dict:
-        raise ValueError(f"entries are set in a {type(target).__name__}")
-    keys = entries[::2]
-    kinds = set(map(type, keys)) - _SCALARS
-    if kinds - {tuple}:
-        raise ValueError(f"a dict has a {kinds.pop().__name__} as key")
-    if kinds and not {type(part) for key in keys if type(key) is tuple for part in key} <= _SCALARS:
-        raise ValueError("a dict has a nested tuple as key")
-    target.update(zip(keys, entries[1::2], strict=True))
