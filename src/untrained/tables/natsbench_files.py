@@ -276,7 +276,7 @@ def _archs(meta: Any, benchmark: _Benchmark | None) -> list[str]:
     raise BadInputError(f"it is not {expected}: it has {wrong}.")
 
 
-_UNREADABLE: Final = (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+_UNREADABLE: Final = (OSError, EOFError, RuntimeError, UnicodeError, zipfile.BadZipFile, zlib.error, struct.error)
 
 
 @contextmanager
@@ -325,8 +325,8 @@ def _rows_of(arch: _Architecture, benchmark: _Benchmark) -> Iterator[Row]:
             dataset, evaluated = _TRAINING_SETS[training_set]
             for split, metric, unit, value in _measured(run, epochs, evaluated):
                 yield Row(arch.text, dataset, split, epochs, seed, metric, unit, value)
-            costs[dataset, "params"].append((seed, _number(run.get("params"))))
-            costs[dataset, "flops"].append((seed, _number(run.get("flop"))))
+            costs[dataset, "params"].append((seed, _millions(run.get("params"))))
+            costs[dataset, "flops"].append((seed, _millions(run.get("flop"))))
     for (dataset, metric), values in costs.items():
         yield Row(arch.text, dataset, None, None, None, metric, "count", _count(values))
 
@@ -349,11 +349,17 @@ def _measured(
         yield split, f"{prefix}accuracy", "fraction", _fraction(accuracies.get(f"{name}@{last}"))
         yield split, f"{prefix}loss", "nats", _number(losses.get(f"{name}@{last}"))
     times = {} if run.get("train_times") is None else _dict_of(run, "train_times")
-    seconds = [_number(times.get(epoch)) for epoch in range(epochs)]
-    yield None, "train_seconds", "s", None if None in seconds else math.fsum(seconds)  # type: ignore[arg-type]
-    latencies = [_number(latency) for latency in run.get("latency") or ()]
-    latency = math.fsum(latencies) / len(latencies) if latencies and None not in latencies else None  # type: ignore[arg-type]
-    yield None, "latency_seconds", "s", latency if latency is not None and latency > 0 else None
+    yield None, "train_seconds", "s", _sum([_number(times.get(epoch)) for epoch in range(epochs)])
+    batches = run.get("latency")
+    if batches is not None and type(batches) is not list:
+        raise BadInputError(f"its 'latency' is a {type(batches).__name__}, not a list.")
+    seconds = _sum([_number(batch) for batch in batches or ()])
+    yield None, "latency_seconds", "s", seconds / len(batches) if batches and seconds and seconds > 0 else None
+
+
+def _sum(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) if len(known) == len(values) else None
 
 
 def _dict_of(of: dict[Any, Any], name: str) -> dict[Any, Any]:
@@ -376,6 +382,13 @@ def _fraction(percent: Any) -> float | None:
     if value is not None and not 0 <= value <= 100:
         raise BadInputError(f"it has an accuracy of {value} percent.")
     return None if value is None else value / 100
+
+
+def _millions(count: Any) -> float | None:
+    value = _number(count)
+    if value is not None and not 0 <= value < 1e9:
+        raise BadInputError(f"it has a count of {value} millions.")
+    return value
 
 
 def _count(recorded: list[tuple[int, float | None]]) -> float | None:
