@@ -4,7 +4,7 @@ from untrained.registry import Registry
 from untrained.spaces.base import FiniteSpace, Space
 
 SPACES: Registry[Space] = Registry(
-    "space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "nasbench101_cells"})
+    "space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "blocks", "nasbench101_cells"})
 )
 
 __all__ = ["SPACES", "FiniteSpace", "Space"]

@@ -116,7 +116,8 @@ TABLES: Registry[Table] = Registry(
     helpers=frozenset(
         {
             *("base", "cache", "csv_file", "fetch", "imported", "json_files", "load", "manifest", "tfrecord", "tidy"),
-            *("unpickle", "nasbench101_files", "nasbench_nlp_files", "nds_files"),
+            *("unpickle", "pickle_stream", "pickle_values"),
+            *("nasbench101_files", "nasbench_nlp_files", "natsbench_files", "nds_files"),
         }
     ),
     command=False,
