@@ -24,8 +24,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from untrained.files.tfrecord import masked_crc32c
 from untrained.tables.nasbench101_files import recognise, rows
-from untrained.tables.tfrecord import masked_crc32c
 
 OPS = ("conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3")
 SPLITS = ("train", "valid", "test")

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from untrained.batches.images import Images
 from untrained.errors import UntrainedError
-from untrained.image_files import Images
 
 N = 6  # images of a small file
 WIDTH = 12  # bytes of an image of a small file, (3, 2, 2)

@@ -16,9 +16,8 @@ from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, U
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from untrained.engine.score import Progress
     from untrained.spaces import Space
-    from untrained.types import Arch
+    from untrained.types import Arch, Progress
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -17,11 +17,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from untrained.errors import BadInputError, DataMissingError, UntrainedError
+from untrained.files.tfrecord import masked_crc32c
+from untrained.files.unpickle import _RecordUnpickler
 from untrained.tables import nasbench101_files
 from untrained.tables.nasbench101_files import _metrics, recognise, rows
-from untrained.tables.tfrecord import masked_crc32c
 from untrained.tables.tidy import SCHEMA, Row
-from untrained.tables.unpickle import _RecordUnpickler
 
 SOME = settings(max_examples=60, deadline=None)
 Shared = Callable[[str], Path]
@@ -181,7 +181,7 @@ METRICS = ("training_time", "train_accuracy", "validation_accuracy", "test_accur
 @pytest.mark.parametrize("path", [None, b"", b"/path/to/model.ckpt-16875"])
 @pytest.mark.parametrize("order", ["by cell", "by repeat"])
 def test_thirty_real_cells(shared: Shared, tmp_path: Path, path: bytes | None, order: str) -> None:
-    cells: Any = _WithArrays(shared("formats/naslib_nasbench101_30cells.pkl").read_bytes(), {}).load()
+    cells: Any = _WithArrays(shared("formats/naslib_nasbench101_30cells.pkl").read_bytes(), {}, "ASCII").load()
     written, expected = [], {}
     for cell, (fixed, computed) in cells.items():
         matrix = fixed["module_adjacency"].matrix()

@@ -33,8 +33,9 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from untrained.errors import BadInputError
-from untrained.tables.tfrecord import LEN, VARINT, Progress, doubles, fields, read_records, varint
+from untrained.files.tfrecord import LEN, VARINT, doubles, fields, read_records, varint
 from untrained.tables.tidy import Row, Split
+from untrained.types import Progress
 
 Kind: TypeAlias = Literal["nasbench_only108", "nasbench_full", "ecnas"]
 

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from untrained.errors import BadInputError
-from untrained.tables.json_files import finite, json_files, read_json
+from untrained.files.json_files import finite, json_files, read_json
 from untrained.tables.tidy import Row, Split
 
 _DATASETS: Final = {"ptb": "ptb", "wikitext-2": "wikitext2"}

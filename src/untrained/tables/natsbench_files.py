@@ -40,7 +40,7 @@ import struct
 import zipfile
 import zlib
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from io import BytesIO
@@ -48,13 +48,13 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from untrained.errors import BadInputError, DataMissingError, UnsafeDataError, UntrainedError
-from untrained.tables.pickle_stream import MAX_ITEM_BYTES, PickleStream
+from untrained.files.pickle_stream import MAX_ITEM_BYTES, PickleStream
 from untrained.tables.tidy import Row, Split
+from untrained.types import Progress
 
 Form: TypeAlias = Literal[
     "natsbench_tss_folder", "natsbench_tss_file", "natsbench_sss_folder", "natsbench_sss_file", "nasbench201_file"
 ]
-Progress: TypeAlias = Callable[[int, int], None]  # architectures done, and in all
 
 _META: Final = "meta.pickle.pbz2"
 _LEGACY_TORCH: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a pickle of 0x1950A86A20F9469CFC6C

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from untrained.errors import BadInputError, UnknownNameError
-from untrained.tables.json_files import JsonFile, finite, json_files, read_entries
+from untrained.files.json_files import JsonFile, finite, json_files, read_entries
 from untrained.tables.tidy import Row
 
 SWEEPS: Final = (

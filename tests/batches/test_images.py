@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from image_bytes import WIDTH, N, cifar, imagenet, pixels_of, python2, read_or_refused, tar_gz
 from untrained.batches import load_batch, make_batch
-from untrained.errors import BadInputError, DataMissingError, UntrainedError
-from untrained.image_files import (
+from untrained.batches.images import (
     IMAGE_SETS,
     File,
     Form,
@@ -23,7 +22,8 @@ from untrained.image_files import (
     read_images,
     unit,
 )
-from untrained.source_files import place_of
+from untrained.errors import BadInputError, DataMissingError, UntrainedError
+from untrained.files.archive import place_of
 
 CIFAR10, CIFAR100, IMAGENET16 = (IMAGE_SETS[name] for name in ("cifar10", "cifar100", "imagenet16_120"))
 read_small_binary = partial(read_binary, n_images=N, n_bytes=WIDTH, where="a.bin", n_classes=(10,))

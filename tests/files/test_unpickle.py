@@ -16,8 +16,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from untrained.errors import BadInputError, DataMissingError, UnsafeDataError, UntrainedError
-from untrained.tables import unpickle
-from untrained.tables.unpickle import Record, load_records, parse_records
+from untrained.files import unpickle
+from untrained.files.unpickle import Record, load_records, parse_records
 
 ALLOWED = {("tests_of.shapes", "Point"): frozenset({"x", "y"}), ("tests_of.shapes", "Box"): frozenset({"corner"})}
 POINT = b"\x8c\x0ftests_of.shapes\x8c\x05Point\x93"  # STACK_GLOBAL

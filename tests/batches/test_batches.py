@@ -296,7 +296,7 @@ def test_official_images_that_are_not_here_say_how_to_get_them(
     monkeypatch.setenv("UNTRAINED_CACHE", str(tmp_path))
     name = source.partition(":")[0]
     shape = (3, 16, 16) if name == "imagenet16_120" else SHAPE
-    folder = tmp_path / "downloads" / name
+    folder = tmp_path / "files" / name
     with pytest.raises(DataMissingError) as caught:
         load_batch(source, shape)
     advice = f"Get it with `untrained data fetch {name}`, or say where it is: @FOLDER."
@@ -310,15 +310,15 @@ def test_official_images_that_are_not_here_say_how_to_get_them(
 
 def test_official_images_are_found_where_they_are_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.random.default_rng(0).integers(0, 10, (10_000, 3073), np.uint8)
-    (tmp_path / "downloads" / "cifar10").mkdir(parents=True)
-    (tmp_path / "downloads" / "cifar10" / "test_batch.bin").write_bytes(rows.tobytes())
+    (tmp_path / "files" / "cifar10").mkdir(parents=True)
+    (tmp_path / "files" / "cifar10" / "test_batch.bin").write_bytes(rows.tobytes())
     monkeypatch.setenv("UNTRAINED_CACHE", str(tmp_path))
     batch = load_batch("cifar10:test:raw", SHAPE)
     assert (batch.x == (rows[:256, 1:].reshape(256, *SHAPE) / 255).astype(np.float32)).all()
     assert batch.digest == make_batch(batch.x, "mine").digest
     with pytest.raises(ValueError, match="read-only"):
         batch.x[0, 0, 0, 0] = 1
-    monkeypatch.chdir(tmp_path / "downloads")
+    monkeypatch.chdir(tmp_path / "files")
     assert load_batch("cifar10:test:raw@cifar10", SHAPE).digest == batch.digest
     monkeypatch.chdir("cifar10")
     assert load_batch("cifar10:test:raw@", SHAPE).digest == batch.digest

@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from untrained.errors import BadInputError, UnsafeDataError, UntrainedError
-from untrained.tables.pickle_stream import MAX_ITEM_BYTES, PickleStream
-from untrained.tables.pickle_values import Memo
+from untrained.files.pickle_stream import MAX_ITEM_BYTES, PickleStream
+from untrained.files.pickle_values import Memo
 
 REPEATABLE = settings(deadline=None, derandomize=True)
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrained.errors import BadInputError, DataMissingError, UntrainedError
-from untrained.tables import json_files as module
-from untrained.tables.json_files import JsonFile, finite, json_files, read_entries, read_json
+from untrained.files import json_files as module
+from untrained.files.json_files import JsonFile, finite, json_files, read_entries, read_json
 
 SOME = settings(max_examples=60, deadline=None)
 

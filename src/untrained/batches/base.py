@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from untrained.batches.images import IMAGE_SETS, normalise, read_images, unit
+from untrained.batches.texts import TEXT_SETS, read_texts
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
-from untrained.image_files import IMAGE_SETS, normalise, read_images, unit
-from untrained.source_files import place_of
-from untrained.text_files import TEXT_SETS, read_texts
+from untrained.files.archive import place_of
 from untrained.types import Batch
 
 DEFAULT_SIZE = 256

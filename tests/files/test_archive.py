@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrained import source_files
-from untrained.cache import cache_folder, downloads_folder
 from untrained.errors import BadInputError, DataMissingError, UntrainedError
-from untrained.source_files import Found, Place, place_of, read_first
+from untrained.files.archive import Found, Place, place_of, read_first
+from untrained.files.cache import cache_folder, files_folder
+from untrained.files.manifest import find_entry
 
 NAME = "official/a.bin"
 ADVICE = "Get it again."
@@ -106,7 +106,9 @@ def test_what_is_missing_is_said_with_the_advice(tmp_path: Path, archive: Callab
         assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("content", [b"", gzip.compress(b""), bytes(1024), tar(), gzip.compress(tar())])
+@pytest.mark.parametrize(
+    "content", [b"", gzip.compress(b"", mtime=0), bytes(1024), tar(), gzip.compress(tar(), mtime=0)]
+)
 def test_an_empty_archive_holds_nothing(archive: Callable[..., Path], content: bytes) -> None:
     with pytest.raises(DataMissingError, match=r"there is no official/a\.bin in it"):
         read(archive(content))
@@ -159,7 +161,7 @@ def test_members_of_impossible_size_are_refused_at_once(archive: Callable[..., P
 def test_an_archive_that_unpacks_to_too_much_is_refused(
     archive: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source_files, "MAX_UNPACKED", 1 << 16)
+    monkeypatch.setattr("untrained.files.archive.MAX_UNPACKED", 1 << 16)
     many = tar(*((f"file {i}", b"") for i in range(200)), (NAME, b"abc"))
     with pytest.raises(BadInputError, match="has over 65,536 bytes"):
         read(archive(gzip.compress(many)))
@@ -191,7 +193,8 @@ def test_a_packed_archive_cut_off_anywhere_is_refused_or_has_the_whole_file(arch
 
 
 @pytest.mark.parametrize(
-    "content", [b"hello", b"\x1f\x8b", b"\x1f\x8bhello" * 100, b"PK\x03\x04" + bytes(600), gzip.compress(b"x" * 600)]
+    "content",
+    [b"hello", b"\x1f\x8b", b"\x1f\x8bhello" * 100, b"PK\x03\x04" + bytes(600), gzip.compress(b"x" * 600, mtime=0)],
 )
 def test_what_is_no_archive(archive: Callable[..., Path], content: bytes) -> None:
     with pytest.raises(BadInputError, match=r"a\.tar\.gz is not a readable \.tar or \.tar\.gz archive \(.+\)\. Get"):
@@ -211,7 +214,7 @@ def test_a_failing_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(5, "Input/output error")
 
     (tmp_path / "a.bin").write_bytes(b"abc")
-    monkeypatch.setattr(source_files, "_at_most", fail)
+    monkeypatch.setattr("untrained.files.archive._at_most", fail)
     with pytest.raises(BadInputError, match="cannot be read: Input/output error"):
         read(tmp_path)
 
@@ -257,7 +260,7 @@ def test_any_bytes_are_read_or_refused(tmp_path_factory: pytest.TempPathFactory,
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UNTRAINED_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path
-    assert place_of("cifar10").path == downloads_folder("cifar10") == tmp_path / "downloads" / "cifar10"
+    assert place_of("cifar10").path == files_folder(find_entry("cifar10")) == tmp_path / "files" / "cifar10"
     monkeypatch.setenv("UNTRAINED_CACHE", "")
     assert cache_folder().name == "untrained"
     assert cache_folder().is_absolute()

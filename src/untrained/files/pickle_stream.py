@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from untrained.errors import BadInputError, UnsafeDataError, UntrainedError
-from untrained.tables.pickle_values import Dtype, Memo, builder_of, check_keys, extend, fill, integer, reduce
+from untrained.files.pickle_values import Dtype, Memo, builder_of, check_keys, extend, fill, integer, reduce
 
 MAX_ITEM_BYTES = 4 << 20  # of the pickle, for one item handed over; NATS-Bench's largest are under 2 MB
 MAX_BYTES = 16 << 30  # of the pickle as a whole; the largest official file has about 5 GiB

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from untrained.errors import BadInputError, DataMissingError, MissingDependencyError, UntrainedError
-from untrained.tables import tfrecord
-from untrained.tables.tfrecord import doubles, fields, masked_crc32c, read_records, varint
+from untrained.files import tfrecord
+from untrained.files.tfrecord import doubles, fields, masked_crc32c, read_records, varint
 
 SOME = settings(max_examples=60, deadline=None)
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_bytes import WIDTH, N, imagenet, pixels_of, python2, read_or_refused
+from untrained.batches.images import read_pickle
 from untrained.errors import BadInputError, UnsafeDataError
-from untrained.image_files import read_pickle
 
 read_small_pickle = partial(read_pickle, n_images=N, n_bytes=WIDTH, where="a.pkl", key="labels", labels=(1, 9), keep=4)
 

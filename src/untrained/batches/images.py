@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError
-from untrained.source_files import Place, read_first
-from untrained.tables.unpickle import Record, parse_records
+from untrained.files.archive import Place, read_first
+from untrained.files.unpickle import Record, parse_records
 
 MAX_PICKLE_BYTES = 256 << 20  # ImageNet16's largest file has 99 MB, CIFAR-100's 155 MB
 

@@ -14,11 +14,10 @@ import struct
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from untrained.errors import BadInputError, DataMissingError, MissingDependencyError
-
-Progress: TypeAlias = Callable[[int, int], None]  # bytes read, bytes in all
+from untrained.types import Progress
 
 VARINT: Final = 0
 I64: Final = 1

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError
-from untrained.source_files import Place, read_first
+from untrained.files.archive import Place, read_first
 
 MAX_TEXT_BYTES = 16 << 20  # Penn Treebank's training text has 5 MB
 END_OF_SENTENCE = "<eos>"

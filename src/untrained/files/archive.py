@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from untrained.cache import downloads_folder
 from untrained.errors import BadInputError, DataMissingError
+from untrained.files.cache import cache_folder
 
 MAX_UNPACKED = 512 << 20  # bytes of an archive; CIFAR's have 185 MB
 _BLOCK = tarfile.BLOCKSIZE
@@ -38,7 +38,9 @@ def place_of(name: str, given: str | None = None) -> Place:
         BadInputError: `given` starts with the home folder of a user who does not exist.
     """
     if given is None:
-        return Place(downloads_folder(name), f"Get it with `untrained data fetch {name}`, or say where it is: @FOLDER.")
+        return Place(
+            cache_folder() / "files" / name, f"Get it with `untrained data fetch {name}`, or say where it is: @FOLDER."
+        )
     try:
         path = Path(given).expanduser()
     except RuntimeError:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from untrained import text_files
 from untrained.batches import load_batch
+from untrained.batches import texts as text_files
+from untrained.batches.texts import TEXT_SETS, Texts, read_texts, split_words
 from untrained.errors import BadInputError, DataMissingError, UntrainedError
-from untrained.source_files import place_of
-from untrained.text_files import TEXT_SETS, Texts, read_texts, split_words
+from untrained.files.archive import place_of
 
 SPLITS = ("train", "valid", "test")
 TEXTS = {
@@ -104,7 +104,7 @@ def test_the_official_archive(tmp_path: Path, folder: str) -> None:
 
 
 def test_texts_as_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = written(tmp_path / "downloads" / "ptb", dict.fromkeys(SPLITS, "a b c d e f g\n" * 400))
+    folder = written(tmp_path / "files" / "ptb", dict.fromkeys(SPLITS, "a b c d e f g\n" * 400))
     batch = load_batch(f"ptb:train@{folder}", (9,), vocabulary=8)
     assert batch.name == "ptb:train"
     assert batch.x.shape == (256, 9)
