@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from untrained.cli_data import app as data
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UntrainedError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ app = typer.Typer(
     help="Rank neural architectures without training them, and say how far the ranking can be trusted.\n\n"
     "Start with [bold]untrained demo[/bold].",
 )
+
+app.add_typer(data, name="data")
 
 
 class Format(StrEnum):

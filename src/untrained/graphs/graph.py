@@ -11,6 +11,7 @@ from untrained.errors import GraphError
 Shape = tuple[int, ...]  # (channels, height, width) of a feature map, (features,) of a vector; the batch is implied
 
 T = TypeVar("T")
+_new = tuple.__new__  # of a Node, without the detour that a named tuple takes
 
 
 class _Operation:
@@ -305,7 +306,7 @@ class GraphBuilder:
         if n_inputs == 1:
             (x,) = xs
             for operation, inputs, shape in part.nodes[1:]:
-                nodes.append(Node(operation, tuple([i + shift if i else x for i in inputs]), shape))
+                nodes.append(_new(Node, (operation, tuple([i + shift if i else x for i in inputs]), shape)))
         else:
             for operation, inputs, shape in part.nodes[n_inputs:]:
                 places = tuple([i + shift if i >= n_inputs else xs[i] for i in inputs])

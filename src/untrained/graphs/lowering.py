@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from untrained.errors import GraphError
 from untrained.graphs import kernels
-from untrained.graphs.canonical import expression_digests, simplify
+from untrained.graphs.canonical import commutes, simplify
 from untrained.graphs.graph import (
     AvgPool,
     BatchNorm,
@@ -27,6 +27,7 @@ from untrained.graphs.graph import (
     Linear,
     MaxPool,
     Node,
+    Operation,
     ReLU,
     Shape,
     Sum,
@@ -118,22 +119,17 @@ class _Lowering:
         self.norms: dict[_Term, int] = {}  # of terms that are normalised: where their scale and shift are
         self.n_norms = 0
         self.n_means = 0
-        digests = expression_digests(graph)
-        self.digests = digests
-        heights: list[int] = []  # minus the longest path from the input
-        for node in graph.nodes:
-            heights.append(min([heights[i] for i in node.inputs]) - 1 if node.inputs else 0)
-        self.order = list(zip(heights, digests, strict=True))
+        self.expressions, self.order = _expressions(graph)
 
     def program(self) -> Program:
         values: list[_Value] = []
-        known: dict[bytes, _Value] = {}
+        known: dict[int, _Value] = {}
         input_shape = self.graph.nodes[0].shape
         output, gains = self._readout()
-        for node, digest in zip(self.graph.nodes[: output + 1], self.digests, strict=False):
-            value = known.get(digest)
+        for node, expression in zip(self.graph.nodes[: output + 1], self.expressions, strict=False):
+            value = known.get(expression)
             if value is None:
-                value = known[digest] = self._value(node, values)
+                value = known[expression] = self._value(node, values)
             values.append(value)
         readout = tuple([multiplicity for plane, multiplicity in values[output] if plane is not None])
         if not gains and readout and readout != self.graph.nodes[output].shape:
@@ -408,6 +404,34 @@ class _Lowering:
                 free.setdefault(self.sizes[plane][0] * self.sizes[plane][1], []).append(offsets[plane])
         offsets.append(end)
         return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
+
+
+def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:
+    """For every node a number that equal expressions share, and a place in an order of expressions.
+
+    The order, deepest first, then by a hash, does not depend on how the graph was written. Operations hash alike in
+    every process, since they hold nothing but whole numbers.
+    """
+    known: dict[tuple[Operation, Shape, tuple[int, ...]], int] = {}
+    numbers: list[int] = []
+    order: list[tuple[int, int]] = []  # minus the longest path from an input, and the hash
+    for operation, inputs, shape in graph.nodes:
+        if len(inputs) == 1:
+            (source,) = inputs
+            number = known.setdefault((operation, shape, (numbers[source],)), len(known))
+            height, digest = order[source]
+            order.append((height - 1, hash((operation, shape, digest))))
+        else:
+            parts = [numbers[i] for i in inputs]
+            digests = [order[i][1] for i in inputs]
+            if commutes(operation):
+                parts.sort()
+                digests.sort()
+            number = known.setdefault((operation, shape, tuple(parts)), len(known))
+            height = min([order[i][0] for i in inputs], default=1) - 1
+            order.append((height, hash((operation, shape, tuple(digests)))))
+        numbers.append(number)
+    return numbers, order
 
 
 @cache

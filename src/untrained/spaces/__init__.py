@@ -3,6 +3,8 @@
 from untrained.registry import Registry
 from untrained.spaces.base import FiniteSpace, Space
 
-SPACES: Registry[Space] = Registry("space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "blocks"}))
+SPACES: Registry[Space] = Registry(
+    "space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "blocks", "nasbench101_cells"})
+)
 
 __all__ = ["SPACES", "FiniteSpace", "Space"]

@@ -1,9 +1,10 @@
 """From what the user typed to a `Truth`: a CSV file, or the name of a table's column."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from untrained.errors import BadInputError, UnknownNameError
-from untrained.tables.base import TABLES, Truth
+from untrained.errors import BadInputError, DataMissingError, UnknownNameError
+from untrained.tables.base import TABLES, Truth, listed
 from untrained.tables.csv_file import read_csv
 
 
@@ -27,16 +28,27 @@ def load_truth(spec: str, column: str | None = None) -> Truth:
     if rest and name not in TABLES:
         raise UnknownNameError.among("table", name, TABLES, f"Tables: {', '.join(TABLES)}; or give a .csv file.")
     if len(rest) != 2:
-        known = TABLES if name not in TABLES else [name]
-        columns = [f"{table}:{c.dataset}:{c.metric}" for table in known for c in TABLES[table].columns()]
-        raise BadInputError(
-            f"{spec!r} is neither a .csv or .csv.gz file nor TABLE:DATASET:METRIC. Tables have: {', '.join(columns)}."
-        )
+        has = _columns(TABLES if name not in TABLES else [name])
+        raise BadInputError(f"{spec!r} is neither a .csv or .csv.gz file nor TABLE:DATASET:METRIC. {has}")
     if column is not None:
         raise BadInputError(
             f"{spec!r} names its metric itself; a column ({column!r}) can be chosen for CSV files only."
         )
     return TABLES[name].read(rest[0], rest[1])
+
+
+def _columns(names: Iterable[str]) -> str:
+    """What the tables of these names have, and how to get what they could have."""
+    columns, missing = [], []
+    for name in names:
+        try:
+            found = TABLES[name].columns()
+        except DataMissingError as error:
+            missing.append(f"{name}: {error}")
+        else:
+            columns.append(listed(f"{name}:{column.dataset}:{column.metric}" for column in found))
+    has = [f"Tables have: {', '.join(columns)}."] if columns else []
+    return " ".join(has + missing)
 
 
 def _exists(spec: str) -> bool:
