@@ -135,6 +135,9 @@ def check_keys(keys: list[Any]) -> None:
         raise ValueError("a dict has a nested tuple as key")
 
 
+_KEPT = frozenset({str, Builder, Dtype})
+
+
 class Memo:
     """What a stream may refer back to: everything of the item being read, and the texts of all items before."""
 
@@ -143,7 +146,7 @@ class Memo:
         self.start = 0  # the index of recent[0]
         self._old = array("I")  # for each older index its number in `_kept`, or 0
         self._kept: list[Any] = [None]
-        self._numbers: dict[Any, int] = {}
+        self._numbers: dict[Any, int] = {None: 0}
         self._size = 0
 
     def put(self, index: int, value: Any) -> None:
@@ -164,18 +167,13 @@ class Memo:
 
     def forget(self) -> None:
         """Keep only texts, and what stands for classes."""
-        numbers, kept, old = self._numbers, self._kept, self._old
-        for value in self.recent:
-            kind = type(value)
-            if kind is not str and kind is not Builder and kind is not Dtype:
-                old.append(0)
-                continue
-            number = numbers.get(value)
-            if number is None:
-                number = numbers[value] = len(kept)
-                kept.append(value)
-                self._size += 100 + (len(value) if kind is str else 0)
-            old.append(number)
+        values = [value if type(value) in _KEPT else None for value in self.recent]
+        for value in dict.fromkeys(values):
+            if value not in self._numbers:
+                self._numbers[value] = len(self._kept)
+                self._kept.append(value)
+                self._size += 100 + (len(value) if type(value) is str else 0)
+        self._old.extend(map(self._numbers.__getitem__, values))
         self.start += len(self.recent)
         self.recent.clear()
         if self._size > _MAX_TEXTS or self.start > _MAX_MEMO:
