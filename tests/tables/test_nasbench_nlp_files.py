@@ -125,7 +125,7 @@ def test_folder_and_archive(shared: Shared, tmp_path: Path, packed: bool) -> Non
 def test_the_best_epoch_is_that_of_the_lowest_validation_loss(tmp_path: Path) -> None:
     found = list(rows(written(tmp_path, log())))
     best = [one for one in found if one.metric == "loss_best"]
-    assert [(one.split, one.epochs, one.value) for one in best] == [("valid", 2, 5.5), ("test", 2, 5.25)]
+    assert [(one.split, one.epochs, one.value) for one in best] == [("valid", 3, 5.5), ("test", 3, 5.25)]
     assert {one.arch for one in found} == {ARCH}
     assert {one.dataset for one in found} == {"ptb"}
     assert values(found)["train_seconds", None] == 33.5

@@ -40,8 +40,8 @@ def rows(path: Path) -> Iterator[Row]:
     same dataset are numbered 0, 1, ... in `seed`, unless the log says its seed. Per training:
 
     - "loss", nats per token, on train, valid and test after the last of `epochs` epochs;
-    - "loss_best" on valid and test, after the epoch with the lowest loss on valid: what the benchmark's own search
-      environment reports;
+    - "loss_best" on valid and test, after the one of `epochs` epochs with the lowest loss on valid: what the benchmark's
+      own search environment reports;
     - "train_seconds" (s), the time of the epochs it ran, without evaluation;
     - "params", a count, once per recipe and dataset.
 
@@ -90,7 +90,7 @@ def _training(log: object, met: Counter[tuple[str, str]]) -> list[Row]:
     finished = [(loss, epoch) for epoch, loss in enumerate(losses["valid"], start=1) if loss is not None]
     _, best = min(finished, default=(None, 0))
     made += [
-        Row(arch, dataset, split, best or epochs, seed, "loss_best", "nats", losses[split][best - 1] if best else None)
+        Row(arch, dataset, split, epochs, seed, "loss_best", "nats", losses[split][best - 1] if best else None)
         for split in _BEST
     ]
     total = math.fsum(second for second in seconds if second is not None)
