@@ -113,7 +113,9 @@ TABLES: Registry[Table] = Registry(
     "table",
     "untrained.tables",
     "TABLE",
-    helpers=frozenset({"base", "cache", "csv_file", "fetch", "imported", "load", "manifest", "tidy", "unpickle"}),
+    helpers=frozenset(
+        {"base", "cache", "csv_file", "fetch", "imported", "load", "manifest", "sidecar", "tidy", "unpickle"}
+    ),
     command=False,
 )
 
