@@ -37,6 +37,7 @@ class Page:
     drops: list[int] = field(default_factory=list)  # the connection ends after so many bytes
     claims: int | None = None  # a Content-Length that is not true
     chunked: bool = False  # without Content-Length
+    encoding: str | None = None  # a Content-Encoding, as some servers send with packed files
     gate: threading.Event | None = None  # half of the bytes, then wait for it
     pause: float = 0.0  # seconds between pieces of the answer
     before: Callable[["Page"], None] | None = None  # called with every request
@@ -126,6 +127,8 @@ class Server:
                     self.send_header("ETag", page.etag)
                 if page.modified:
                     self.send_header("Last-Modified", page.modified)
+                if page.encoding:
+                    self.send_header("Content-Encoding", page.encoding)
                 if page.chunked:
                     self.send_header("Transfer-Encoding", "chunked")
                 else:

@@ -11,7 +11,8 @@ import typer
 
 if TYPE_CHECKING:
     from untrained.files.manifest import Entry
-    from untrained.tables.imported import Imported, Steps
+    from untrained.tables.imported import Steps
+    from untrained.tables.sidecar import Imported
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -167,9 +168,9 @@ def verify(name: Name) -> None:
         for path, digest in cache.check_files(entry, lambda done, total: step("checking", done, total)).items():
             print(f"ok  {path}  {digest or 'no digest is known to compare it with'}")  # noqa: T201
         if state == "imported":
-            from untrained.tables.imported import check_import
+            from untrained.tables.sidecar import check_import
 
-            found = check_import(name, step)
+            found = check_import(name, lambda done, total: step("checking", done, total))
             print(f"ok  {cache.parquet_path(name)}  {found.rows:,} rows, of {found.file}")  # noqa: T201
     if state in ("not here", "partly downloaded"):
         raise DataMissingError(f"{name} is {state}. {entry.how_to_get(cache.files_folder(entry))}")

@@ -1,6 +1,7 @@
 """Downloads against a server that does everything servers do."""
 
 import errno
+import gzip
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pooch
 import pytest
 
 from official import DATE, Page, Server, entry_text, names, official, sha256
@@ -167,6 +169,39 @@ def test_a_content_length_unlike_the_manifest_is_refused_where_no_digest_is_know
 def test_a_file_without_length_is_taken_whole(server: Server, data: Any) -> None:
     server.pages["data.bin"] = Page(CONTENT, chunked=True, drops=[131_072])
     assert fetch(data(digest=""))[0].read_bytes() == CONTENT
+
+
+def test_a_packed_file_stays_packed(server: Server, data: Any) -> None:
+    """Some servers say of a .tar.gz that its transport is packed; the file is the packed bytes all the same."""
+    packed = gzip.compress(CONTENT)
+    server.pages["data.bin"] = Page(packed, encoding="gzip")
+    assert fetch(data(digest=f'sha256 = "{sha256(packed)}"'))[0].read_bytes() == packed
+
+
+def test_what_has_arrived_is_kept_until_it_is_checked(
+    server: Server, data: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, seen = pooch.core.hash_matches, []
+
+    def checked(*arguments: Any, **options: Any) -> bool:
+        seen.append(part().read_bytes() == CONTENT)
+        return bool(check(*arguments, **options))
+
+    monkeypatch.setattr(pooch.core, "hash_matches", checked)
+    server.pages["data.bin"] = Page(CONTENT)
+    fetch(data())
+    assert seen == [True]
+    assert kept() == ["data.bin"]
+
+
+def test_a_file_system_without_hard_links(server: Server, data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_link(*_: Any) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(fetching.os, "link", no_link)
+    server.pages["data.bin"] = Page(CONTENT, drops=[131_072])
+    assert fetch(data())[0].read_bytes() == CONTENT
+    assert kept() == ["data.bin"]
 
 
 def test_wrong_bytes_are_removed_and_said_in_one_line(server: Server, data: Any) -> None:

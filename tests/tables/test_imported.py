@@ -6,11 +6,13 @@ import math
 import re
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +22,8 @@ from untrained.errors import BadInputError, DataMissingError, UnknownNameError
 from untrained.files.cache import cache_folder, parquet_path
 from untrained.files.manifest import find_entry
 from untrained.tables import TABLES, Truth, TruthColumn, imported, load_truth, tidy
-from untrained.tables.imported import check_import, import_file, is_current, read_sidecar, table_of
+from untrained.tables.imported import import_file, is_current, table_of
+from untrained.tables.sidecar import Imported, check_import, open_parquet, query, read_sidecar
 from untrained.tables.tidy import Row
 
 ARCHS = ["|none~0|", "|skip~0|", "|conv~0|"]
@@ -43,7 +46,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, register: Any, tmp_path: Path) -> Iter
         yield table
 
 
-def load(tmp_path: Path, name: str, content: bytes) -> imported.Imported:
+def load(tmp_path: Path, name: str, content: bytes) -> Imported:
     path = tmp_path / f"{name.removeprefix('tiny_')}.csv"
     path.write_bytes(content)
     return import_file(find_entry(name), path, any_digest=True)
@@ -422,8 +425,36 @@ def test_a_damaged_import_is_noticed(tiny: TinyTable, tmp_path: Path) -> None:
         everything()
 
 
-def test_two_imports_at_the_same_time_leave_one_whole(tiny: TinyTable, tmp_path: Path) -> None:
+def test_a_column_is_read_from_one_file_even_if_an_import_replaces_it(tiny: TinyTable, tmp_path: Path) -> None:
+    sidecar = load(tmp_path, "tiny_old", OLD)
+
+    def ask(scan: pl.LazyFrame) -> pl.LazyFrame:
+        load(tmp_path, "tiny_old", NEW)
+        return scan.select("arch")
+
+    with open_parquet(sidecar) as file:
+        assert query(file, sidecar, ask)["arch"].n_unique() == 3
+    assert len(tiny.read("cifar10", "params")) == 2
+
+
+def test_two_imports_at_the_same_time_leave_one_whole(
+    tiny: TinyTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of many imports at once the pair of one remains, and whoever looks sees a whole file at any moment."""
+    replace, between, together = Path.replace, [], []
+
+    def slowly(path: Path, target: Path) -> Path:
+        """Time passes between the two halves of a pair."""
+        if path.name == "whole.parquet":
+            between.append(path)
+            together.append(len(between))
+        time.sleep(0.02)
+        done = replace(path, target)
+        if path.name == "sidecar.json":
+            between.pop()
+        return done
+
+    monkeypatch.setattr(Path, "replace", slowly)
     contents = [tiny_file(accuracies(ARCHS[:n] * 10, offset=n / 1000)) for n in (1, 2, 3)]
     for n, content in enumerate(contents):
         (tmp_path / f"{n}.csv").write_bytes(content)
@@ -453,6 +484,7 @@ def test_two_imports_at_the_same_time_leave_one_whole(tiny: TinyTable, tmp_path:
         worker.join()
     done.set()
     watcher.join()
+    assert together == [1] * 12
     assert torn == []
     assert set(truths) <= {1, 2, 3}
     assert truths

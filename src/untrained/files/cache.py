@@ -175,16 +175,23 @@ def megabytes(n: int) -> str:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Hold a lock file; False if another process has it and we do not wait. Without file locks: always True."""
+def locked(path: Path, *, wait: bool, shared: bool = False) -> Iterator[bool]:
+    """Hold a lock file; False if another process has it and we do not wait. Without file locks: always True.
+
+    A shared lock keeps away those who want it for themselves, and needs no right to write.
+    """
     try:
         import fcntl
     except ImportError:  # Windows
         yield True
         return
-    with path.open("ab") as stream:
+    if shared and not path.exists():  # nobody has ever wanted it for themselves
+        yield True
+        return
+    with path.open("rb" if shared else "ab") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(stream, kind | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return

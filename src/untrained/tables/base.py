@@ -115,7 +115,7 @@ TABLES: Registry[Table] = Registry(
     "TABLE",
     helpers=frozenset(
         {
-            *("base", "csv_file", "imported", "load", "tidy"),
+            *("base", "csv_file", "imported", "load", "sidecar", "tidy"),
             *("nasbench101_files", "nasbench_nlp_files", "natsbench_files", "nds", "nds_files"),
         }
     ),

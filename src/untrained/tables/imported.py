@@ -4,55 +4,31 @@
 are: from which file, when and by what they were read, and which numbers there are.
 """
 
-import json
-import os
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError, UntrainedError
-from untrained.files.cache import digests_of, files_folder, known_digest, locked, made, megabytes, parquet_path
+from untrained.files.cache import digests_of, files_folder, known_digest, made, megabytes, parquet_path
 from untrained.files.manifest import Entry, find_entry
 from untrained.tables.base import TABLES, Table, Truth, TruthColumn
+from untrained.tables.sidecar import FORMAT, Imported, open_parquet, publish, query, read_sidecar, undisturbed
 from untrained.tables.tidy import Measured, Row, folder_beside, write_parts
 from untrained.types import Progress
 
 Steps: TypeAlias = Callable[[str, int, int], None]  # (what is being done, done, in all; 0 where that is not known)
 
-FORMAT: Final = 1
 MAX_SEEDS: Final = 10  # with more, single seeds are no columns
 _BETTER: Final = {"accuracy": True} | dict.fromkeys(
     ("loss", "error", "perplexity", "ppl", "seconds", "latency", "params", "flops", "energy", "co2eq"), False
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What the sidecar says of an imported source."""
-
-    format: int
-    source: str
-    table: str
-    file: str
-    file_bytes: int
-    file_sha256: str
-    file_known: bool  # its digest is the known one, or none is known
-    imported: str
-    untrained: str
-    reader: int
-    rows: int
-    parquet_bytes: int
-    parquet_sha256: str
-    measured: tuple[Measured, ...]
 
 
 class ImportedTable(Table):
@@ -103,7 +79,7 @@ class ImportedTable(Table):
 
     def imported_columns(self) -> tuple[TruthColumn, ...]:
         """Everything the imported sources have; empty if none is imported."""
-        return tuple(column for column, _, _, _ in self._found().values())
+        return tuple(place.column for place in self._found().values())
 
     def more(self) -> str:
         """Which sources could be imported and are not, in one sentence."""
@@ -112,25 +88,22 @@ class ImportedTable(Table):
 
     def load(self, column: TruthColumn) -> Truth:
         """Read one column, and nothing else, from the Parquet of the first source that has it."""
-        try:
-            return self._load(column)
-        except BadInputError:  # perhaps an import is replacing it at this moment
-            time.sleep(0.1)
-            return self._load(column)
-
-    def _load(self, column: TruthColumn) -> Truth:
-        found = self._found().get((column.dataset, column.metric))
-        if found is None:
-            raise DataMissingError(
-                f"{self.name}:{column.dataset}:{column.metric} is not on this machine. {self._how_to_import()}"
-            )
-        ours, sidecar, measured, seed = found
-        arch, value = _mean(_rows(sidecar, measured, seed))
-        file = (
-            f"{sidecar.file}, sha256 {sidecar.file_sha256[:12]}{'' if sidecar.file_known else ', not the known file'}"
-        )
+        with undisturbed():
+            place = self._found().get((column.dataset, column.metric))
+            if place is None:
+                raise DataMissingError(
+                    f"{self.name}:{column.dataset}:{column.metric} is not on this machine. {self._how_to_import()}"
+                )
+            ours, sidecar = place.column, place.sidecar
+            file = open_parquet(sidecar)
+        with file:
+            arch, value = _mean(query(file, sidecar, place.select))
+        other = "" if sidecar.file_known else ", not the known file"
         return Truth(
-            source=f"{find_entry(sidecar.source).title} ({file}): {ours.description}",
+            source=(
+                f"{find_entry(sidecar.source).title} ({sidecar.file}, sha256 {sidecar.file_sha256[:12]}{other}): "
+                f"{ours.description}"
+            ),
             space=self.space,
             arch=arch,
             value=value,
@@ -139,16 +112,16 @@ class ImportedTable(Table):
             higher_is_better=ours.higher_is_better,
         )
 
-    def _found(self) -> "dict[tuple[str, str], tuple[TruthColumn, Imported, Measured, int | None]]":
+    def _found(self) -> "dict[tuple[str, str], _Place]":
         """By dataset and metric: the column, and where its numbers are."""
-        found: dict[tuple[str, str], tuple[TruthColumn, Imported, Measured, int | None]] = {}
+        found: dict[tuple[str, str], _Place] = {}
         for source in self.sources:
             if (sidecar := read_sidecar(source)) is None:
                 continue
             for measured in sidecar.measured:
                 for seed in (None, *(measured.seeds if len(measured.seeds) <= MAX_SEEDS else ())):
                     column = self._column(measured, seed)
-                    found.setdefault((column.dataset, column.metric), (column, sidecar, measured, seed))
+                    found.setdefault((column.dataset, column.metric), _Place(column, sidecar, measured, seed))
         return found
 
     def _column(self, measured: Measured, seed: int | None) -> TruthColumn:
@@ -165,6 +138,23 @@ class ImportedTable(Table):
         size = f" ({megabytes(first.bytes)})" if first.bytes else ""
         also = f" Or another of its sources: {', '.join(entry.name for entry in others)}." if others else ""
         return f"{first.how_to_get(files_folder(first))}{size}.{also}"
+
+
+class _Place(NamedTuple):
+    """A column, and where its numbers are."""
+
+    column: TruthColumn
+    sidecar: Imported
+    measured: Measured
+    seed: int | None
+
+    def select(self, scan: pl.LazyFrame) -> pl.LazyFrame:
+        """Architectures and values, in the order of the source."""
+        wanted = {name: getattr(self.measured, name) for name in ("dataset", "split", "epochs", "metric")}
+        if self.seed is not None:
+            wanted["seed"] = self.seed
+        conditions = (pl.col(name).eq_missing(pl.lit(value)) for name, value in wanted.items())
+        return scan.filter(*conditions).select("arch", "value")
 
 
 def import_file(entry: Entry, path: Path, *, any_digest: bool = False, progress: Steps | None = None) -> Imported:
@@ -211,11 +201,7 @@ def import_file(entry: Entry, path: Path, *, any_digest: bool = False, progress:
             parquet_sha256=digests_of(whole)["sha256"],
             measured=written.measured,
         )
-        described = folder / "sidecar.json"
-        described.write_text(json.dumps(asdict(sidecar), indent=1) + "\n", encoding="utf-8")
-        with locked(final.parent / ".lock", wait=True):  # so that of two imports the pair of one remains
-            whole.replace(final)
-            described.replace(final.with_suffix(".json"))
+        publish(whole, sidecar)
     return sidecar
 
 
@@ -239,59 +225,17 @@ def table_of(entry: Entry) -> ImportedTable:
     return table
 
 
-def read_sidecar(source: str) -> Imported | None:
-    """What is imported of a source; None if nothing.
-
-    Raises:
-        BadInputError: the sidecar is damaged, or of another version of the format.
-    """
-    path = parquet_path(source).with_suffix(".json")
-    try:
-        content: Any = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"format {content['format']}, expected {FORMAT}")
-        measured = (Measured(**{**one, "seeds": tuple(one["seeds"])}) for one in content["measured"])
-        return Imported(**{**content, "measured": tuple(measured)})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise BadInputError(f"{path} cannot be read ({reason}). Import {source} again.") from None
-
-
 def is_current(source: str) -> bool:
     """Whether a source is imported whole, and by the present version of its table's reader."""
     try:
-        sidecar = read_sidecar(source)
-        if sidecar is None:
-            return False
-        _open(sidecar).close()
-        return sidecar.reader == table_of(find_entry(source)).reader_version
+        with undisturbed():
+            sidecar = read_sidecar(source)
+            if sidecar is None:
+                return False
+            with open_parquet(sidecar):
+                return sidecar.reader == table_of(find_entry(source)).reader_version
     except UntrainedError:
         return False
-
-
-def check_import(source: str, progress: Steps | None = None) -> Imported:
-    """Compare the Parquet of an imported source with its sidecar: size, digest, number of rows.
-
-    Raises:
-        DataMissingError: it is not imported.
-        BadInputError: they differ.
-    """
-    sidecar = read_sidecar(source)
-    if sidecar is None:
-        raise DataMissingError(f"{source} is not imported. Run: untrained data fetch {source}")
-    _open(sidecar).close()
-    path = parquet_path(source)
-    digest = digests_of(path, progress=_step(progress, "checking"))["sha256"]
-    if digest != sidecar.parquet_sha256:
-        raise BadInputError(
-            f"{path} has sha256 {digest}; its sidecar says {sidecar.parquet_sha256}. Import {source} again."
-        )
-    rows = _query(sidecar, lambda scan: scan.select(pl.len())).item()
-    if rows != sidecar.rows:
-        raise BadInputError(f"{path} has {rows:,} rows; its sidecar says {sidecar.rows:,}. Import {source} again.")
-    return sidecar
 
 
 def metric_name(measured: Measured, seed: int | None = None) -> str:
@@ -342,47 +286,6 @@ def _identify(entry: Entry, path: Path, any_digest: bool, progress: Steps | None
 
 def _step(progress: Steps | None, what: str) -> Progress | None:
     return None if progress is None else lambda done, total: progress(what, done, total)
-
-
-def _open(sidecar: Imported) -> BinaryIO:
-    """The Parquet of a source, at least of the size it should have."""
-    path = parquet_path(sidecar.source)
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise DataMissingError(f"there is no file {path}. Import {sidecar.source} again.") from None
-    if os.fstat(file.fileno()).st_size != sidecar.parquet_bytes:
-        file.close()
-        raise BadInputError(f"{path} is not the file its sidecar describes. Import {sidecar.source} again.")
-    return file
-
-
-def _query(sidecar: Imported, ask: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
-    """Ask something of the Parquet of a source.
-
-    It is opened once and here: polars would open a path several times, and an import may replace it in between.
-    """
-    with _open(sidecar) as file:
-        try:
-            return ask(pl.scan_parquet(file)).collect()
-        except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            reason = str(error).splitlines()[0]
-            path = parquet_path(sidecar.source)
-            raise BadInputError(f"{path} cannot be read ({reason}). Import {sidecar.source} again.") from None
-
-
-def _rows(sidecar: Imported, measured: Measured, seed: int | None) -> pl.DataFrame:
-    """Architectures and values of one kind of number, in the order of the source."""
-    wanted: dict[str, object] = {
-        "dataset": measured.dataset,
-        "split": measured.split,
-        "epochs": measured.epochs,
-        "metric": measured.metric,
-    }
-    conditions = [pl.col(name).is_null() if value is None else pl.col(name) == value for name, value in wanted.items()]
-    if seed is not None:
-        conditions.append(pl.col("seed") == seed)
-    return _query(sidecar, lambda scan: scan.filter(*conditions).select("arch", "value"))
 
 
 def _mean(rows: pl.DataFrame) -> tuple[tuple[str, ...], NDArray[np.float64]]:

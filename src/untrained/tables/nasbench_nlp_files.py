@@ -40,8 +40,8 @@ def rows(path: Path) -> Iterator[Row]:
     same dataset are numbered 0, 1, ... in `seed`, unless the log says its seed. Per training:
 
     - "loss", nats per token, on train, valid and test after the last of `epochs` epochs;
-    - "loss_best" on valid and test, after the one of `epochs` epochs with the lowest loss on valid: what the benchmark's
-      own search environment reports;
+    - "loss_best" on valid and test, after the one of `epochs` epochs with the lowest loss on valid: what the
+      benchmark's own search environment reports;
     - "train_seconds" (s), the time of the epochs it ran, without evaluation;
     - "params", a count, once per recipe and dataset.
 
