@@ -18,8 +18,8 @@ from typing import Any, final
 import pytest
 
 from untrained.errors import BadInputError
+from untrained.files import manifest as manifest_module
 from untrained.tables import TABLES
-from untrained.tables import manifest as manifest_module
 from untrained.tables.imported import ImportedTable
 from untrained.tables.tidy import Row
 

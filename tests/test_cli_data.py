@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from official import Page, Server, TinyTable, accuracies, entry_text, names, official, sha256, tiny_file
+from untrained.files import fetch as fetching
+from untrained.files.manifest import entries
 from untrained.spaces import SPACES
-from untrained.tables import fetch as fetching
-from untrained.tables.manifest import entries
 from untrained.tables.tidy import Row
 
 SPACE = SPACES["nasbench201"]
@@ -234,7 +234,7 @@ import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
-from untrained.tables import manifest
+from untrained.files import manifest
 sys.modules["its_manifest"] = SimpleNamespace(PATH=Path(sys.argv[1]))
 points = [EntryPoint("x", "its_manifest:PATH", "untrained.manifest")]
 manifest.entry_points = lambda group: points

@@ -9,7 +9,7 @@ import pytest
 
 from untrained.errors import DataMissingError, OutOfSpaceError
 from untrained.proxies import PROXIES, Proxy
-from untrained.spaces import SPACES
+from untrained.spaces import SPACES, FiniteSpace
 from untrained.spaces.nasbench201 import NasBench201
 from untrained.tables import TABLES, Table, Truth, TruthColumn
 from untrained.testing import check_proxy, check_space, check_table
@@ -68,11 +68,22 @@ def anything_goes(text: str) -> Arch:
         return SOUND[0]
 
 
-def key_of_the_text(arch: Arch, scope: Scope = Scope.KEY) -> str:
-    return SOUND.format(arch)
+def one_for_all(arch: Arch, scope: Scope = Scope.KEY) -> str:
+    return ""
 
 
-SPACE_FAULTS = {
+def key_and_text(arch: Arch, scope: Scope = Scope.KEY) -> str:
+    return SOUND.canonical(arch) if scope is Scope.KEY else SOUND.format(arch)
+
+
+def with_twins(rng: np.random.Generator, n: int) -> list[Arch]:
+    twin = "|none~0|+|none~0|{}~1|+|skip_connect~0|none~1|none~2|"
+    return [SOUND.parse(twin.format(operation)) for operation in ("none", "skip_connect")]
+
+
+FiniteSpace.register(Broken)
+
+SPACE_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "parse": ({"parse": first_operation_lost}, "parse"),
     "parse accepts anything": ({"parse": anything_goes}, "must raise OutOfSpaceError"),
     "index": ({"index": lambda arch: min(SOUND.index(arch) + 1, 15_624)}, "index"),
@@ -81,7 +92,11 @@ SPACE_FAULTS = {
     "no source": ({"cite": ""}, "cite"),
     "sample repeats": ({"sample": lambda rng, n: [SOUND[5]] * n}, "repeats"),
     "mutate does nothing": ({"mutate": lambda arch, rng: arch}, "mutate"),
-    "key too fine": ({"canonical": key_of_the_text}, "key"),
+    "key too coarse": (
+        {"canonical": one_for_all, "unique": lambda archs: {"": list(archs)}},
+        "networks of different size",
+    ),
+    "keys that contradict": ({"canonical": key_and_text, "unique": SOUND.unique, "sample": with_twins}, "several"),
     "graph of another task": ({"graph": lambda arch: SOUND.cell(arch)}, "task"),
 }
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from untrained.engine import ScoreTable, score
     from untrained.proxies import PROXIES, Network, proxy
     from untrained.report import Comparison, correlate
-    from untrained.spaces import SPACES, Space
+    from untrained.spaces import SPACES, FiniteSpace, Space
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
 
@@ -25,6 +25,7 @@ __all__ = [
     "Arch",
     "Batch",
     "Comparison",
+    "FiniteSpace",
     "Network",
     "Outcome",
     "Scope",
@@ -46,7 +47,7 @@ _HOMES = {
     "engine": ("ScoreTable", "score"),
     "proxies": ("PROXIES", "Network", "proxy"),
     "report": ("Comparison", "correlate"),
-    "spaces": ("SPACES", "Space"),
+    "spaces": ("SPACES", "FiniteSpace", "Space"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),
 }

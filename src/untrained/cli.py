@@ -16,9 +16,8 @@ from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, U
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from untrained.engine.score import Progress
     from untrained.spaces import Space
-    from untrained.types import Arch
+    from untrained.types import Arch, Progress
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -57,10 +56,17 @@ class Undefined(StrEnum):
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if not given.")]
 BatchName = Annotated[
-    str, typer.Option("--batch", help="grey_ramp, normal, uniform_01, uniform_pm1, ones, or a .npy/.npz file.")
+    str | None,
+    typer.Option(
+        "--batch",
+        help="grey_ramp, normal, uniform_01, uniform_pm1, ones, for texts random_tokens, or a .npy/.npz file; "
+        "the space's own if not given.",
+        show_default=False,
+    ),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(help="Images; 256 for a named batch and all of a file if not given.", show_default=False)
+    int | None,
+    typer.Option(help="Images; the space's own for a named batch and all of a file if not given.", show_default=False),
 ]
 
 
@@ -78,7 +84,7 @@ def _version(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the figure and the scores.")] = Path("untrained-demo"),
-    batch: BatchName = "grey_ramp",
+    batch: BatchName = None,
     batch_size: BatchSize = None,
     workers: Workers = None,
 ) -> None:
@@ -110,7 +116,7 @@ def score(
     ] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Score this many architectures drawn at random.")] = None,
     seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
-    batch: BatchName = "grey_ramp",
+    batch: BatchName = None,
     batch_size: BatchSize = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
@@ -189,11 +195,12 @@ def correlate(
 @app.command()
 def spaces() -> None:
     """List the spaces."""
-    from untrained.spaces import SPACES
+    from untrained.spaces import SPACES, FiniteSpace
 
     for name in SPACES:
         space = SPACES[name]
-        typer.echo(f"{name}  {len(space):,} architectures  {space.title} [{space.cite}]")
+        size = f"{len(space):,} architectures" if isinstance(space, FiniteSpace) else "too many to list"
+        typer.echo(f"{name:<16}{size:<24}{space.title} [{space.cite}]")
 
 
 @app.command()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from untrained.files.manifest import Entry
     from untrained.tables.imported import Steps
-    from untrained.tables.manifest import Entry
     from untrained.tables.sidecar import Imported
 
 app = typer.Typer(
@@ -40,8 +40,8 @@ def list_(
       untrained data list
       untrained data list --format json
     """
-    from untrained.tables import cache
-    from untrained.tables.manifest import entries
+    from untrained.files import cache
+    from untrained.files.manifest import entries
 
     if form is ListFormat.JSON:
         import json
@@ -77,8 +77,8 @@ def where(
       untrained data where
       untrained data where cifar10
     """
-    from untrained.tables import cache
-    from untrained.tables.manifest import find_entry
+    from untrained.files import cache
+    from untrained.files.manifest import find_entry
 
     if name is None:
         print(cache.cache_folder())  # noqa: T201
@@ -103,9 +103,9 @@ def fetch(name: Name) -> None:
       untrained data fetch nasbench101_only108
       untrained data fetch cifar10
     """
-    from untrained.tables import cache
-    from untrained.tables.fetch import fetch as download
-    from untrained.tables.manifest import find_entry
+    from untrained.files import cache
+    from untrained.files.fetch import fetch as download
+    from untrained.files.manifest import find_entry
 
     entry = find_entry(name)
     _say(f"{entry.title}\nlicence: {entry.licence}\ncite:    {entry.cite}\npage:    {entry.page}")
@@ -146,7 +146,7 @@ def import_(
       untrained data import nasbench201_v1_1 ~/Downloads/NAS-Bench-201-v1_1-096897.pth
       untrained data import natsbench_sss NATS-sss-v1_0-50262-simple
     """
-    from untrained.tables.manifest import find_entry
+    from untrained.files.manifest import find_entry
 
     _import(find_entry(name), path, any_digest=any_digest)
 
@@ -159,8 +159,8 @@ def verify(name: Name) -> None:
       untrained data verify nasbench101_only108
     """
     from untrained.errors import DataMissingError
-    from untrained.tables import cache
-    from untrained.tables.manifest import find_entry
+    from untrained.files import cache
+    from untrained.files.manifest import find_entry
 
     entry = find_entry(name)
     state = cache.state_of(entry)
@@ -177,7 +177,7 @@ def verify(name: Name) -> None:
 
 
 def _import(entry: "Entry", path: Path, *, any_digest: bool) -> None:
-    from untrained.tables import cache
+    from untrained.files import cache
     from untrained.tables.imported import import_file
 
     try:
@@ -201,7 +201,7 @@ def _say_columns(made: "Imported") -> None:
 
 
 def _size(entry: "Entry") -> str:
-    from untrained.tables import cache
+    from untrained.files import cache
 
     return cache.megabytes(entry.bytes) if entry.bytes else entry.size or "?"
 
@@ -216,7 +216,7 @@ def _progress() -> "Iterator[Steps]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    from untrained.tables.cache import megabytes
+    from untrained.files.cache import megabytes
 
     console = Console(stderr=True)
     columns = (

@@ -15,38 +15,47 @@ from untrained.batches import load_batch
 from untrained.engine.worker import Item, work
 from untrained.errors import OutOfSpaceError
 from untrained.graphs import cost
-from untrained.graphs.canonical import key, simplify, width1_key
+from untrained.graphs.canonical import simplify
 from untrained.proxies import Needs, Network, Proxy
-from untrained.spaces import SPACES, Space
+from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.tables import Table
 from untrained.types import Outcome, Scope, Status
 
 
 def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
     """Order, text form, mutation, graphs and keys of `n` random architectures."""
-    _require(len(space) > 0, "the space is empty")
     _require(bool(space.name and space.title and space.cite), "a space needs name, title and cite")
     rng = np.random.default_rng(seed)
-    for i in (0, len(space) - 1):
-        _require(space.index(space[i]) == i, f"index(space[{i}]) is not {i}")
-    for outside in (-1, len(space)):
-        _require(_raises(IndexError, partial(space.__getitem__, outside)), f"space[{outside}] must raise IndexError")
     _require(_raises(OutOfSpaceError, partial(space.parse, "?")), "parse('?') must raise OutOfSpaceError")
-    archs = space.sample(rng, min(n, len(space)))
+    if isinstance(space, FiniteSpace):
+        _require(len(space) > 0, "the space is empty")
+        n = min(n, len(space))
+        for i in (0, len(space) - 1):
+            _require(space.index(space[i]) == i, f"index(space[{i}]) is not {i}")
+        for outside in (-1, len(space)):
+            raises = _raises(IndexError, partial(space.__getitem__, outside))
+            _require(raises, f"space[{outside}] must raise IndexError")
+    archs = space.sample(rng, n)
     _require(len(set(archs)) == len(archs), "sample() repeats an architecture")
-    for arch in archs:
+    mutants = [space.mutate(arch, rng) for arch in archs]
+    for arch, mutant in zip(archs, mutants, strict=True):
         text = space.format(arch)
         _require(space.parse(text) == arch, f"parse(format(arch)) is not arch for {text}")
-        _require(space[space.index(arch)] == arch, f"space[index(arch)] is not arch for {text}")
-        mutant = space.mutate(arch, rng)
-        _require(mutant != arch and space[space.index(mutant)] == mutant, f"mutate({text}) gives {mutant}")
+        _require(mutant != arch and space.parse(space.format(mutant)) == mutant, f"mutate({text}) gives {mutant}")
+        if isinstance(space, FiniteSpace):
+            for member in (arch, mutant):
+                _require(space[space.index(member)] == member, f"space[index(arch)] is not arch for {member}")
         graph = space.graph(arch)
-        _require(graph.nodes[0].shape == space.task.input_shape, f"{text}: the graph does not read the task's images")
+        _require(graph.nodes[0].shape == space.task.input_shape, f"{text}: the graph does not read the task's input")
         live = simplify(graph)
         _require(simplify(live) == live, f"{text}: simplifying twice changes the graph")
         _require(cost.n_params(live) <= cost.n_params(graph), f"{text}: more live parameters than parameters")
-        _require(space.canonical(arch, Scope.KEY) == key(space.cell(arch)), f"{text}: key is not that of the cell")
-        _require(space.canonical(arch, Scope.WIDTH1_KEY) == width1_key(space.cell(arch)), f"{text}: width1_key differs")
+    for key, members in space.unique([*archs, *mutants]).items():
+        counts = {cost.n_params(simplify(space.graph(arch))) for arch in members}
+        texts = " and ".join(space.format(arch) for arch in members[:2])
+        _require(len(counts) == 1, f"the key {key} is shared by networks of different size, such as {texts}")
+        coarser = {space.canonical(arch, Scope.WIDTH1_KEY) for arch in members}
+        _require(len(coarser) == 1, f"{texts} have one key but several width1_keys")
 
 
 def check_proxy(proxy: Proxy, *, space: str = "nasbench201", n: int = 4, seed: int = 0) -> None:

@@ -1,12 +1,15 @@
 """Frozen values shared by every layer. No logic lives here."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Progress: TypeAlias = Callable[[int, int], None]  # told (done, in all; 0 where that is not known)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -21,11 +24,12 @@ class Arch:
 class Task:
     """What a network is built for.
 
-    `input_shape` is (channels, height, width). `width` (channels after the stem) and `depth` (cells per stage)
-    are None for the benchmark's own values.
+    `input_shape` is (channels, height, width) of an image, or (steps,) of a text, whose vocabulary is `n_classes`.
+    `width` (channels after the stem, hidden units) and `depth` (cells per stage, layers) are None for the
+    benchmark's own values.
     """
 
-    input_shape: tuple[int, int, int] = (3, 32, 32)
+    input_shape: tuple[int, ...] = (3, 32, 32)
     n_classes: int = 10
     width: int | None = None
     depth: int | None = None
@@ -33,10 +37,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Input images, shape (n, channels, height, width), float32, with a digest of shape and content."""
+    """Images, shape (n, channels, height, width), float32, or texts, shape (n, steps), int64; with a digest of both."""
 
     name: str
-    x: "NDArray[np.float32]" = field(repr=False)
+    x: "NDArray[np.float32] | NDArray[np.int64]" = field(repr=False)
     digest: str
 
 

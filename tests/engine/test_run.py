@@ -289,6 +289,9 @@ class Grouped(Space):
     def mutate(self, arch: Arch, rng: Any) -> Arch:
         return arch
 
+    def sample(self, rng: Any, n: int) -> list[Arch]:
+        return [Arch("grouped", (0,))] * n
+
     def format(self, arch: Arch) -> str:
         return "grouped"
 
@@ -298,7 +301,7 @@ class Grouped(Space):
 
 def test_a_network_that_a_proxy_cannot_read_is_unsupported() -> None:
     batch = make_batch(np.random.default_rng(0).normal(size=(3, 4, 8, 8)), "four channels")
-    table = score(Grouped(), "epsinas,params", batch=batch, workers=1)
+    table = score(Grouped(), "epsinas,params", archs=["grouped"], batch=batch, workers=1)
     first, second = table
     assert (first.value, first.status) == (None, Status.UNSUPPORTED)
     assert "groups" in first.detail

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from untrained.errors import GraphError
-from untrained.graphs.graph import TRAINABLE, Graph, GraphBuilder, Node, Sum, Zero
+from untrained.graphs.graph import TRAINABLE, Concat, Graph, GraphBuilder, Node, Sum, Zero
 
 # The same examples in every run; no time limit, since the first one compiles.
 REPEATABLE = settings(deadline=None, derandomize=True)
@@ -83,6 +83,20 @@ def concat(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
     return b.concat(draw(st.lists(st.sampled_from(alike), min_size=1, max_size=3))) if alike else x
 
 
+def truncate(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    return b.truncate(x, draw(st.integers(1, b.shape(x)[0])))
+
+
+def halve(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    """Every second position of a map and of the map moved by one, side by side."""
+    _channels, height, width = b.shape(x)
+    if height % 2 or width % 2:
+        return x
+    shifted = b.crop(x, top=1, left=1)
+    parts = [b.conv(y, draw(st.integers(1, 3)), kernel=1, stride=2) for y in (x, shifted)]
+    return b.batch_norm(b.concat(parts))
+
+
 def avg_pool(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
     kernel, padding = draw(st.sampled_from([(2, 0), (2, 1), (3, 0), (3, 1)]))
     count_padding = draw(st.booleans())
@@ -95,7 +109,7 @@ def max_pool(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
 
 
 Step = Callable[[Any, GraphBuilder, list[int], int], int]
-STEPS: list[Step] = [conv, depthwise, batch_norm, relu, skip, zero, total, concat, avg_pool, max_pool]
+STEPS: list[Step] = [conv, depthwise, batch_norm, relu, skip, zero, total, concat, avg_pool, max_pool, truncate, halve]
 STEPS += [conv, relu_conv_norm, relu_conv_norm, total]  # more of what networks are made of
 
 
@@ -148,7 +162,7 @@ def isomorphism(a: Graph, b: Graph) -> list[int] | None:
     def fits(i: int, j: int) -> bool:
         (operation, inputs, shape), other = a.nodes[i], b.nodes[j]
         mapped = [image[k] for k in inputs]
-        unordered = isinstance(operation, Sum)
+        unordered = isinstance(operation, Sum) or operation == Concat(ordered=False)
         return (operation, shape) == (other.operation, other.shape) and (
             sorted(mapped) == sorted(other.inputs) if unordered else tuple(mapped) == other.inputs
         )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from untrained.graphs.canonical import key, simplify, width1_key
 from untrained.graphs.graph import Graph, GraphBuilder, Identity, Sum, Zero
+from untrained.graphs.width1 import lower, respond
 from untrained.seeds import seed_for
 from untrained.spaces.nasbench201 import SPACE
 
@@ -297,3 +298,51 @@ def test_symmetry_costs_little(build, n: int) -> None:
     assert (time.perf_counter() - start) / len(shuffled) < 1
     assert texts == {key(graph)}
     assert key(graph) != key(smaller)
+
+
+def concatenated(order: list[int], read: str) -> Graph:
+    """Three maps side by side in some order, and what reads them."""
+    b = GraphBuilder((3, 8, 8))
+    maps = [b.conv(b.input, 2, kernel=1), b.conv(b.input, 2, kernel=3), b.relu(b.conv(b.input, 2, kernel=5))]
+    x = b.max_pool(b.batch_norm(b.concat([maps[i] for i in order])), kernel=2)
+    channels = b.shape(x)[0]
+    match read:
+        case "convolution":
+            x = b.conv(x, 4, kernel=3)
+        case "two, through a depthwise one":
+            wide = b.conv(x, channels, kernel=3, groups=channels)
+            x = b.sum([b.conv(wide, 4, kernel=1), b.conv(b.relu(x), 4, kernel=1)])
+        case "part of them":
+            x = b.conv(b.truncate(x, 2), 4, kernel=1)
+        case "groups":
+            x = b.conv(x, 6, kernel=1, groups=2)
+        case "a sum with a projection":
+            x = b.sum([x, b.relu(b.batch_norm(b.conv(x, channels, kernel=1)))])
+        case "a sum with what is read elsewhere":
+            side = b.conv(x, channels, kernel=1)
+            x = b.sum([x, side, b.conv(b.truncate(side, 2), channels, kernel=1)])
+        case "a sum with channels apart":
+            x = b.sum([x, b.max_pool(b.concat([maps[0], maps[2], maps[0]]), kernel=2)])
+    features = b.global_avg_pool(x)
+    return b.build([features] if read == "an output" else [b.linear(features, 2)])
+
+
+@pytest.mark.parametrize(
+    "read", ["convolution", "two, through a depthwise one", "a sum with a projection", "a linear layer"]
+)
+def test_the_order_of_a_concatenation_that_only_full_layers_read_does_not_matter(read: str) -> None:
+    graphs = [concatenated(order, read) for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0])]
+    assert len({key(graph) for graph in graphs}) == len({width1_key(graph) for graph in graphs}) == 1
+    x = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    responses = {respond(lower(graph), x, 0.3).tobytes() for graph in graphs}
+    assert len(responses) == 1
+    simple = simplify(graphs[0])
+    assert simplify(simple) == simple
+
+
+@pytest.mark.parametrize(
+    "read", ["part of them", "groups", "a sum with what is read elsewhere", "a sum with channels apart", "an output"]
+)
+def test_elsewhere_the_order_of_a_concatenation_matters(read: str) -> None:
+    graphs = [concatenated(order, read) for order in ([0, 1, 2], [2, 0, 1])]
+    assert len({key(graph) for graph in graphs}) == len({width1_key(graph) for graph in graphs}) == 2

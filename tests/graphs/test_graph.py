@@ -6,7 +6,7 @@ from hypothesis import given
 
 from untrained.errors import GraphError
 from untrained.graphs import graph as g
-from untrained.graphs.graph import Graph, GraphBuilder, infer_shape
+from untrained.graphs.graph import Graph, GraphBuilder, Node, infer_shape
 
 from .helpers import REPEATABLE, graphs
 
@@ -73,7 +73,7 @@ def test_padding_defaults_to_what_keeps_the_size() -> None:
         (lambda b, x: b.linear(x, 10), ("reads a vector", "(4, 9, 12)")),
         (lambda b, x: b.conv(b.global_avg_pool(x), 4, kernel=1), ("reads a feature map", "(4,)")),
         (lambda b, x: b.global_avg_pool(b.global_avg_pool(x)), ("reads a feature map",)),
-        (lambda b, x: b.add(g.Input(), ()), ("only node 0",)),
+        (lambda b, x: b.add(g.Input(), ()), ("an input cannot be added",)),
         (lambda b, x: b.add(g.ReLU(), (x, x)), ("takes one input, got 2",)),
         (lambda b, x: b.max_pool(x, kernel=2, padding=2), ("padding", "half")),
         (lambda b, x: b.avg_pool(x, kernel=3, padding=2), ("padding", "half")),
@@ -137,8 +137,22 @@ def test_a_finished_graph_can_be_inserted() -> None:
     assert [node.inputs for node in graph.nodes] == [(), (0,), (1,), (1, 2), (3,), (3, 4)]
     assert {node.shape for node in graph.nodes[1:]} == {(4, 9, 12)}
     assert b.insert(Graph(part.nodes, (0,)), stem) == stem
-    with pytest.raises(GraphError, match=r"node 0 has shape \(3, 9, 12\), the part reads \(4, 9, 12\)"):
+    with pytest.raises(GraphError, match=r"nodes \(0,\) have shapes \[\(3, 9, 12\)\], the part reads \[\(4, 9, 12\)\]"):
         b.insert(part, b.input)
+
+
+def test_a_part_may_read_several_maps() -> None:
+    inner = GraphBuilder((4, 9, 12), (2, 9, 12))
+    part = inner.build([inner.concat(inner.inputs), 1])
+    assert part.n_inputs == 2
+    b = GraphBuilder((3, 9, 12))
+    x, y = b.conv(b.input, 4, kernel=1), b.conv(b.input, 2, kernel=1)
+    graph = b.build([b.insert(part, x, y)])
+    assert graph.nodes[-1] == Node(g.Concat(), (1, 2), (6, 9, 12))
+    assert b.insert(Graph(part.nodes, (1,)), x, y) == y
+    for wrong in ((x,), (y, x), (x, y, x)):
+        with pytest.raises(GraphError, match="the part reads"):
+            b.insert(part, *wrong)
 
 
 def test_consumers_count_every_reading() -> None:

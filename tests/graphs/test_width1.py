@@ -362,12 +362,19 @@ def test_groups_that_split_channels_are_refused() -> None:
             lower(b.build([b.global_avg_pool(b.conv(x, channels, kernel=3, groups=groups))]))
 
 
-def test_sums_whose_channels_hold_zeros_are_refused() -> None:
+def test_a_cropped_map_is_read_by_convolutions_alone() -> None:
     b = GraphBuilder((3, 8, 8))
-    x, y = b.conv(b.input, 4, kernel=3), b.conv(b.input, 4, kernel=5)
-    apart = b.sum([b.concat([b.zero(x), x]), b.concat([y, b.zero(y)])])
-    with pytest.raises(GraphError, match="concatenations with zeros"):
-        lower(b.build([b.linear(b.global_avg_pool(b.relu(apart)), 2)]))
+    x = b.conv(b.input, 4, kernel=3)
+    cut = b.crop(x, top=1, left=1)
+    for read in (
+        b.sum([cut, b.crop(b.relu(x), top=1, left=1)]),
+        b.max_pool(cut, kernel=2),
+        b.avg_pool(cut, kernel=2),
+        b.conv(cut, 4, kernel=3),
+        b.conv(b.concat([cut, b.conv(b.input, 4, kernel=2, padding=0)]), 4, kernel=1),
+    ):
+        with pytest.raises(GraphError, match="cropped"):
+            lower(b.build([b.linear(b.global_avg_pool(read), 2)]))
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(1, 1), (3, 3), ((1, 7), (1, 3))])

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from official import TinyTable, accuracies, entry_text, names, official, sha256, tiny_file
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
+from untrained.files.cache import cache_folder, parquet_path
+from untrained.files.manifest import find_entry
 from untrained.tables import TABLES, Truth, TruthColumn, imported, load_truth, tidy
-from untrained.tables.cache import cache_folder, parquet_path
 from untrained.tables.imported import import_file, is_current, table_of
-from untrained.tables.manifest import find_entry
 from untrained.tables.sidecar import Imported, check_import, open_parquet, query, read_sidecar
 from untrained.tables.tidy import Row
 

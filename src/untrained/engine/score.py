@@ -1,7 +1,7 @@
 """Score many architectures fast: plan, evaluate every distinct network once, in processes, resumably."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from untrained.engine.table import COLUMNS, ScoreTable
 from untrained.engine.worker import Item, Row, compile_kernels, work
 from untrained.errors import BadInputError
 from untrained.proxies import BoundProxy, Needs, parse_proxies
-from untrained.spaces import SPACES, Space
-from untrained.types import Arch, Batch, Scope, Task
-
-Progress = Callable[[int, int], None]  # (evaluations done, evaluations in all)
+from untrained.spaces import SPACES, FiniteSpace, Space
+from untrained.types import Arch, Batch, Progress, Scope, Task
 
 _CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
 _FLUSH_SECONDS = 2.0  # a killed run loses at most this much
@@ -59,7 +57,7 @@ def plan(
     *,
     archs: Iterable[Arch | str] | None = None,
     task: Task | None = None,
-    batch: str | Batch = "grey_ramp",
+    batch: str | Batch | None = None,
     batch_size: int | None = None,
 ) -> Plan:
     """Find what `score` with these arguments would evaluate.
@@ -69,11 +67,16 @@ def plan(
     """
     space = SPACES[space] if isinstance(space, str) else space
     task = task or space.task
-    bound = parse_proxies(proxies) if isinstance(proxies, str) else list(proxies)
-    listed = list(space) if archs is None else [space.parse(a) if isinstance(a, str) else a for a in archs]
+    bound = parse_proxies(proxies, space.published) if isinstance(proxies, str) else list(proxies)
+    if archs is not None:
+        listed = [space.parse(a) if isinstance(a, str) else a for a in archs]
+    elif isinstance(space, FiniteSpace):
+        listed = list(space)
+    else:
+        raise BadInputError(f"{space.name} is too large to be scored whole. Name architectures, or draw a sample.")
     if not listed:
         raise BadInputError("no architectures to score. Give at least one, or none at all for the whole space.")
-    images = load_batch(batch, task.input_shape, batch_size) if isinstance(batch, str) else batch
+    images = batch if isinstance(batch, Batch) else _images(batch or space.batch, batch_size, space, task)
     if images.x.shape[1:] != task.input_shape:
         expected = ", ".join(map(str, task.input_shape))
         raise BadInputError(f"batch {images.name}: expected shape (n, {expected}), got {images.x.shape}.")
@@ -90,13 +93,19 @@ def plan(
     return Plan(space, listed, bound, task, images, keys, items)
 
 
+def _images(source: str, size: int | None, space: Space, task: Task) -> Batch:
+    if size is None and not source.endswith((".npy", ".npz")):
+        size = space.batch_size
+    return load_batch(source, task.input_shape, size, vocabulary=task.n_classes)
+
+
 def score(
     space: str | Space,
     proxies: str | Sequence[BoundProxy],
     *,
     archs: Iterable[Arch | str] | None = None,
     task: Task | None = None,
-    batch: str | Batch = "grey_ramp",
+    batch: str | Batch | None = None,
     batch_size: int | None = None,
     workers: int | None = None,
     out: Path | str | None = None,
@@ -108,10 +117,11 @@ def score(
         space: a name of SPACES, or a space.
         proxies: names, separated by commas, with parameters in parentheses: "epsinas(low=1e-4,high=10),params"; or
             proxies of one's own, bound: [my_proxy.bind(weight=2.0)].
+            Parameters not given are those published for this space, where there are any.
         archs: architectures or their texts, duplicates allowed; None is the whole space.
         task: what networks are built for; None is the benchmark's own.
-        batch: a named batch, a .npy or .npz file, or a Batch.
-        batch_size: how many images; None is 256 for a named batch and all of a file.
+        batch: a named batch, a .npy or .npz file, or a Batch; None is the space's own.
+        batch_size: how many images; None is the space's own for a named batch and all of a file.
         workers: processes; None is one for each core.
         out: a run folder: evaluations found there are not repeated, new ones are added.
         progress: called with (done, all) evaluations.

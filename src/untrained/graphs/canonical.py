@@ -14,11 +14,20 @@ from typing import Any
 
 from untrained.graphs.graph import (
     TRAINABLE,
+    AvgPool,
+    BatchNorm,
     Concat,
+    Conv,
+    Crop,
+    GlobalAvgPool,
     Graph,
     Identity,
+    Input,
+    Linear,
+    MaxPool,
     Node,
     Operation,
+    ReLU,
     Shape,
     Sum,
     Zero,
@@ -30,11 +39,16 @@ def simplify(graph: Graph) -> Graph:
 
     Skips are resolved, zeros are carried through (a convolution or norm of zeros counts as zeros: all that is lost is
     a trainable constant), equal parameter-free operations are merged, and sums that only sums read are folded into
-    their readers. An output that is always zero is a Zero node. Idempotent.
+    their readers. Concatenations whose order of channels no reader can tell are marked as such. An output that is
+    always zero is a Zero node. Idempotent.
     """
     graph = _merge(graph)
     while inner := _sums_read_by_sums_only(graph):
         graph = _merge(_fold(graph, inner))
+    if free := _concats_in_any_order(graph):
+        graph = _unordered(graph, free)
+        if len({graph.nodes[i].inputs for i in free}) < len(free):
+            graph = _merge(graph)
     return graph
 
 
@@ -58,7 +72,7 @@ def expression_digests(graph: Graph) -> list[bytes]:
     digests: list[bytes] = []
     for operation, inputs, shape in graph.nodes:
         parts = [digests[i] for i in inputs]
-        if isinstance(operation, Sum):
+        if commutes(operation):
             parts.sort()
         digests.append(hashlib.blake2b(_label(operation, shape).encode() + b"".join(parts), digest_size=16).digest())
     return digests
@@ -80,9 +94,6 @@ def _merge(graph: Graph) -> Graph:
     known: dict[tuple[Operation, tuple[int, ...], Shape], int] = {}
 
     def put(operation: Operation, inputs: tuple[int, ...], shape: Shape) -> int:
-        if isinstance(operation, TRAINABLE):
-            nodes.append(Node(operation, inputs, shape))
-            return len(nodes) - 1
         position = known.setdefault((operation, inputs, shape), len(nodes))
         if position == len(nodes):
             nodes.append(Node(operation, inputs, shape))
@@ -92,17 +103,28 @@ def _merge(graph: Graph) -> Graph:
         return put(_ZERO, (0,), graph.nodes[old].shape)
 
     for operation, old_inputs, shape in graph.nodes:
+        kind = type(operation)
+        if len(old_inputs) == 1:
+            source = place[old_inputs[0]]
+            if source == _NOTHING or kind is Zero:
+                place.append(_NOTHING)
+            elif kind in _TRANSPARENT:
+                place.append(source)
+            elif kind in TRAINABLE:
+                place.append(len(nodes))
+                nodes.append(Node(operation, (source,), shape))
+            else:
+                place.append(put(operation, (source,), shape))
+            continue
         inputs = [place[i] for i in old_inputs]
         live = [i for i in inputs if i != _NOTHING]
-        if isinstance(operation, Zero) or (old_inputs and not live):
+        if old_inputs and not live:
             place.append(_NOTHING)
-        elif isinstance(operation, Identity):
-            place.append(live[0])
-        elif isinstance(operation, Sum):
+        elif kind is Sum:
             place.append(live[0] if len(live) == 1 else put(operation, tuple(sorted(live)), shape))
-        elif isinstance(operation, Concat):
+        elif kind is Concat:
             filled = [zeros(old) if new == _NOTHING else new for old, new in zip(old_inputs, inputs, strict=True)]
-            place.append(filled[0] if len(filled) == 1 else put(operation, tuple(filled), shape))
+            place.append(put(operation, tuple(sorted(filled) if commutes(operation) else filled), shape))
         else:
             place.append(put(operation, tuple(live), shape))
     outputs = tuple([zeros(o) if place[o] == _NOTHING else place[o] for o in graph.outputs])
@@ -110,13 +132,14 @@ def _merge(graph: Graph) -> Graph:
 
 
 _NOTHING = -1
+_TRANSPARENT = (Identity, Sum, Concat)  # with one input, these are that input
 _ZERO = Zero()
+_UNORDERED = Concat(ordered=False)
 
 
 def _prune(graph: Graph) -> Graph:
-    """Drop nodes that reach no output; the input stays, as node 0."""
-    live = [False] * len(graph.nodes)
-    live[0] = True
+    """Drop nodes that reach no output; inputs stay."""
+    live = [isinstance(node.operation, Input) for node in graph.nodes]
     for output in graph.outputs:
         live[output] = True
     for position in range(len(graph.nodes) - 1, 0, -1):
@@ -141,6 +164,63 @@ def _sums_read_by_sums_only(graph: Graph) -> frozenset[int]:
         if position not in sums:
             read_otherwise.update(node.inputs)
     return frozenset(sums - read_otherwise)
+
+
+_CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Crop, Concat)
+
+
+def _concats_in_any_order(graph: Graph) -> list[int]:
+    """Concatenations that only full convolutions and linear layers read, or channelwise operations that these read.
+
+    With its channels in another order such a network is the same: the layers' weights change places with them. A sum
+    may add what comes from a convolution and is read nowhere else, whose channels change places as well.
+    """
+    concats = [i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Concat)]
+    if not concats:
+        return []
+    free = [True] * len(graph.nodes)
+    readings = [0] * len(graph.nodes)
+    for node in graph.nodes:
+        for source in node.inputs:
+            readings[source] += 1
+    for output in graph.outputs:
+        free[output] = False
+        readings[output] += 1
+
+    def movable(position: int) -> bool:
+        operation, inputs, _ = graph.nodes[position]
+        if readings[position] > 1:
+            return False
+        if isinstance(operation, Conv):
+            return operation.groups == 1
+        return type(operation) in _CHANNELWISE and len(inputs) == 1 and movable(inputs[0])
+
+    for position in range(len(graph.nodes) - 1, concats[0], -1):
+        operation, inputs, _ = graph.nodes[position]
+        mixes = passes = False
+        if isinstance(operation, Conv):
+            mixes = operation.groups == 1
+            passes = operation.groups == operation.out_channels == graph.nodes[inputs[0]].shape[0]
+        elif free[position]:
+            passes = type(operation) in _CHANNELWISE
+            if type(operation) is Sum:
+                passes = sum([not movable(source) for source in inputs]) <= 1
+        if not (mixes or (passes and free[position]) or type(operation) is Linear):
+            for source in inputs:
+                free[source] = False
+    return [i for i in concats if free[i] and graph.nodes[i].operation == Concat()]
+
+
+def _unordered(graph: Graph, concats: list[int]) -> Graph:
+    nodes = list(graph.nodes)
+    for i in concats:
+        nodes[i] = Node(_UNORDERED, tuple(sorted(nodes[i].inputs)), nodes[i].shape)
+    return Graph(tuple(nodes), graph.outputs)
+
+
+def commutes(operation: Operation) -> bool:
+    """Whether the order of the operation's inputs does not matter."""
+    return isinstance(operation, Sum) or (isinstance(operation, Concat) and not operation.ordered)
 
 
 def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
@@ -244,5 +324,5 @@ def _written(graph: Graph, labels: list[str], colours: list[int]) -> Certificate
     rows = []
     for i in order:
         inputs = [place[j] for j in graph.nodes[i].inputs]
-        rows.append((labels[i], tuple(sorted(inputs) if isinstance(graph.nodes[i].operation, Sum) else inputs)))
+        rows.append((labels[i], tuple(sorted(inputs) if commutes(graph.nodes[i].operation) else inputs)))
     return tuple(rows), tuple([place[o] for o in graph.outputs])

@@ -20,6 +20,8 @@ _LOOKS: dict[type[g.Operation], tuple[str, str, str]] = {
     g.ReLU: ("relu", "#fdebcf", "#c07f1d"),
     g.Sum: ("sum", "#ffffff", "#4a4f57"),
     g.Concat: ("concat", "#ffffff", "#4a4f57"),
+    g.Truncate: ("truncate", "#ffffff", "#4a4f57"),
+    g.Crop: ("crop", "#ffffff", "#4a4f57"),
     g.AvgPool: ("avg pool", "#d5ecd4", "#3f8f4a"),
     g.MaxPool: ("max pool", "#d5ecd4", "#3f8f4a"),
     g.GlobalAvgPool: ("global avg pool", "#d5ecd4", "#3f8f4a"),
@@ -143,8 +145,13 @@ def _words(operation: g.Operation) -> str:
         text += " {}x{}".format(*operation.kernel)
     if isinstance(operation, g.Conv | g.Linear):
         text += f" {operation.out_channels if isinstance(operation, g.Conv) else operation.out_features}"
+    if isinstance(operation, g.Input) and operation.index:
+        text += f" {operation.index}"
+    if isinstance(operation, g.Truncate | g.Crop):
+        text += f" {operation.channels}" if isinstance(operation, g.Truncate) else f" {operation.top} {operation.left}"
     for name in ("stride", "dilation"):
-        a, b = getattr(operation, name, (1, 1))
+        value = getattr(operation, name, 1)
+        a, b = value if isinstance(value, tuple) else (value, value)
         text += f" {name} {a}x{b}" if a != b else f" {name} {a}" if a > 1 else ""
     if isinstance(operation, g.Conv) and operation.groups > 1:
         text += " depthwise" if operation.groups == operation.out_channels else f" groups {operation.groups}"

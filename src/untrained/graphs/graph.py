@@ -11,6 +11,7 @@ from untrained.errors import GraphError
 Shape = tuple[int, ...]  # (channels, height, width) of a feature map, (features,) of a vector; the batch is implied
 
 T = TypeVar("T")
+_new = tuple.__new__  # of a Node, without the detour that a named tuple takes
 
 
 class _Operation:
@@ -35,7 +36,9 @@ def _operation(cls: type[T]) -> type[T]:
 
 @_operation
 class Input(_Operation):
-    """The images."""
+    """What the graph reads: the images, or one of the feature maps that a cell reads."""
+
+    index: int = 0
 
 
 @_operation
@@ -45,7 +48,9 @@ class Identity(_Operation):
 
 @_operation
 class Zero(_Operation):
-    """Zeros in the shape of the input: the absence of a connection."""
+    """Zeros in place of the input, at every `stride`-th position: the absence of a connection."""
+
+    stride: int = 1
 
 
 @_operation
@@ -78,7 +83,27 @@ class Sum(_Operation):
 
 @_operation
 class Concat(_Operation):
-    """Concatenation along channels."""
+    """Concatenation along channels.
+
+    `ordered` is False once it is known that nothing tells one order of channels from another; see `canonical`.
+    """
+
+    ordered: bool = True
+
+
+@_operation
+class Truncate(_Operation):
+    """The first channels of a feature map."""
+
+    channels: int
+
+
+@_operation
+class Crop(_Operation):
+    """A feature map without its first `top` rows and `left` columns."""
+
+    top: int
+    left: int
 
 
 @_operation
@@ -114,7 +139,20 @@ class Linear(_Operation):
 
 
 Operation = (
-    Input | Identity | Zero | Conv | BatchNorm | ReLU | Sum | Concat | AvgPool | MaxPool | GlobalAvgPool | Linear
+    Input
+    | Identity
+    | Zero
+    | Conv
+    | BatchNorm
+    | ReLU
+    | Sum
+    | Concat
+    | Truncate
+    | Crop
+    | AvgPool
+    | MaxPool
+    | GlobalAvgPool
+    | Linear
 )
 
 TRAINABLE = (Conv, BatchNorm, Linear)
@@ -130,13 +168,19 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network: nodes in topological order, node 0 the input. `outputs` are what the forward pass returns.
+    """A network: nodes in topological order, inputs first. `outputs` are what the forward pass returns.
 
-    The first output is the one that constant-weight proxies read, as in the published programs.
+    The first output is the one that constant-weight proxies read, as in the published programs. A whole network has
+    one input; a cell may have several.
     """
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+
+    @property
+    def n_inputs(self) -> int:
+        """How many of the first nodes are inputs."""
+        return next((i for i, node in enumerate(self.nodes) if not isinstance(node.operation, Input)), len(self.nodes))
 
     def consumers(self) -> list[list[int]]:
         """For every node, the nodes that read it, once per reading."""
@@ -157,11 +201,12 @@ class GraphBuilder:
     (16,)
     """
 
-    __slots__ = ("_nodes", "input")
+    __slots__ = ("_nodes", "input", "inputs")
 
-    def __init__(self, input_shape: Shape) -> None:
-        """`input_shape` is (channels, height, width)."""
-        self._nodes = [Node(_INPUT, (), input_shape)]
+    def __init__(self, *input_shapes: Shape) -> None:
+        """A shape (channels, height, width) for each input."""
+        self._nodes = [Node(Input(index), (), shape) for index, shape in enumerate(input_shapes)]
+        self.inputs = tuple(range(len(input_shapes)))
         self.input = 0
 
     def shape(self, x: int) -> Shape:
@@ -186,9 +231,9 @@ class GraphBuilder:
         """A skip connection."""
         return self.add(_IDENTITY, (x,))
 
-    def zero(self, x: int) -> int:
-        """Zeros in the shape of `x`."""
-        return self.add(_ZERO, (x,))
+    def zero(self, x: int, *, stride: int = 1) -> int:
+        """Zeros in the shape of `x`, or of every `stride`-th position of it."""
+        return self.add(Zero(stride), (x,))
 
     def conv(
         self,
@@ -196,7 +241,7 @@ class GraphBuilder:
         out_channels: int,
         *,
         kernel: int | tuple[int, int],
-        stride: int = 1,
+        stride: int | tuple[int, int] = 1,
         padding: int | tuple[int, int] | None = None,
         dilation: int = 1,
         groups: int = 1,
@@ -221,6 +266,14 @@ class GraphBuilder:
         """Concatenation along channels."""
         return self.add(_CONCAT, inputs)
 
+    def truncate(self, x: int, channels: int) -> int:
+        """The first `channels` of `x`; `x` itself if it has no more."""
+        return x if self.shape(x)[0] == channels else self.add(Truncate(channels), (x,))
+
+    def crop(self, x: int, *, top: int, left: int) -> int:
+        """`x` without its first rows and columns."""
+        return self.add(Crop(top, left), (x,))
+
     def avg_pool(self, x: int, *, kernel: int, stride: int = 1, padding: int = 0, count_padding: bool = False) -> int:
         """Mean over a square window."""
         return self.add(_avg_pool(kernel, stride, padding, count_padding), (x,))
@@ -237,20 +290,29 @@ class GraphBuilder:
         """A dense layer."""
         return self.add(_linear(out_features, bias), (x,))
 
-    def insert(self, part: Graph, x: int) -> int:
-        """Append a finished graph that reads `x`; returns its first output. Its shapes are taken as they are.
+    def insert(self, part: Graph, *xs: int) -> int:
+        """Append a finished graph that reads `xs`; returns its first output. Its shapes are taken as they are.
 
         Raises:
-            GraphError: the shape of `x` is not that of the part's input.
+            GraphError: the shapes of `xs` are not those of the part's inputs.
         """
         nodes = self._nodes
-        if nodes[x].shape != part.nodes[0].shape:
-            raise GraphError(f"node {x} has shape {nodes[x].shape}, the part reads {part.nodes[0].shape}")
-        shift = len(nodes) - 1
-        for operation, inputs, shape in part.nodes[1:]:
-            nodes.append(Node(operation, tuple([i + shift if i else x for i in inputs]), shape))
+        n_inputs = len(xs)
+        shapes, wanted = [nodes[x].shape for x in xs], [node.shape for node in part.nodes[:n_inputs]]
+        if shapes != wanted or part.n_inputs != n_inputs:
+            wanted = [node.shape for node in part.nodes[: part.n_inputs]]
+            raise GraphError(f"nodes {xs} have shapes {shapes}, the part reads {wanted}")
+        shift = len(nodes) - n_inputs
+        if n_inputs == 1:
+            (x,) = xs
+            for operation, inputs, shape in part.nodes[1:]:
+                nodes.append(_new(Node, (operation, tuple([i + shift if i else x for i in inputs]), shape)))
+        else:
+            for operation, inputs, shape in part.nodes[n_inputs:]:
+                places = tuple([i + shift if i >= n_inputs else xs[i] for i in inputs])
+                nodes.append(Node(operation, places, shape))
         first = part.outputs[0]
-        return first + shift if first else x
+        return first + shift if first >= n_inputs else xs[first]
 
     def build(self, outputs: Iterable[int]) -> Graph:
         """The finished graph."""
@@ -269,7 +331,7 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
             if not inputs:
                 raise GraphError("needs at least one input")
         case Input():
-            raise GraphError("only node 0 is an input")
+            raise GraphError("an input cannot be added to a graph; name all input shapes when its building begins")
         case _ if len(inputs) != 1:
             raise GraphError(f"takes one input, got {len(inputs)}")
     shape = inputs[0]
@@ -287,6 +349,18 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
             if channels % groups or out_channels % groups:
                 raise GraphError(f"groups {groups} must divide {channels} input and {out_channels} output channels")
             return (out_channels, *map(_window_count, size, kernel, stride, padding, dilation))
+        case Zero(every):
+            return shape if every == 1 else (shape[0], *[-(-size // every) for size in _feature_map(shape)[1:]])
+        case Truncate(n):
+            channels, *size = _feature_map(shape)
+            if not 0 < n <= channels:
+                raise GraphError(f"cannot take the first {n} of {channels} channels")
+            return (n, *size)
+        case Crop(top, left):
+            channels, height, width = _feature_map(shape)
+            if not (0 <= top < height and 0 <= left < width):
+                raise GraphError(f"cannot crop {top} rows and {left} columns of a map of {height}x{width}")
+            return (channels, height - top, width - left)
         case AvgPool(kernel, stride, padding) | MaxPool(kernel, stride, padding):
             channels, *size = _feature_map(shape)
             if any(2 * pad > reach for pad, reach in zip(padding, kernel, strict=True)):
@@ -317,7 +391,7 @@ def _window_count(size: int, kernel: int, stride: int, padding: int, dilation: i
 
 
 # Operations are values: equal ones are built once and shared, since whole spaces of graphs are built in seconds.
-_INPUT, _IDENTITY, _ZERO = Input(), Identity(), Zero()
+_IDENTITY = Identity()
 _BATCH_NORM, _RELU, _SUM, _CONCAT, _GLOBAL_AVG_POOL = BatchNorm(), ReLU(), Sum(), Concat(), GlobalAvgPool()
 
 
@@ -325,7 +399,7 @@ _BATCH_NORM, _RELU, _SUM, _CONCAT, _GLOBAL_AVG_POOL = BatchNorm(), ReLU(), Sum()
 def _conv(
     out_channels: int,
     kernel: int | tuple[int, int],
-    stride: int,
+    stride: int | tuple[int, int],
     padding: int | tuple[int, int] | None,
     dilation: int,
     groups: int,

@@ -35,6 +35,8 @@ TERM_WORDS = 7
 WINDOW_WORDS = 15
 STATISTIC_WORDS = 4  # norm, rectified, weighted, multiplicity
 
+_SMALL = 1e-30  # planes below it get an exact bound, since they may be about to underflow
+
 CONV, AVG_POOL, AVG_POOL_PADDED, MAX_POOL, STEM = 0, 1, 2, 3, 4
 
 Array = NDArray[Any]
@@ -417,10 +419,10 @@ def _accumulate(row: Array, first: int, extra: int, sums: Array, squares: Array)
 @_leaf
 def _set_norm(
     slot: int, sums: Array, squares: Array, count: int, weight: float, eps: float, scales: Array, shifts: Array
-) -> bool:
+) -> float:
     """Turn a plane's sums into batch norm's scale and shift: weight / sqrt(var + eps), -mean * scale.
 
-    True if the plane is known to be zero. Squares of float32 numbers never underflow in float64, those of float64 do.
+    Returns a bound of the plane's values: squares of float32 numbers never underflow in float64, those of float64 do.
     """
     total = 0.0
     total_squares = 0.0
@@ -432,7 +434,117 @@ def _set_norm(
     scale = scales.dtype.type(1.0 / np.sqrt(variance + eps)) * scales.dtype.type(weight)
     scales[slot] = scale
     shifts[slot] = -scales.dtype.type(mean) * scale
-    return bool(total_squares == 0.0 and scales.itemsize == 4)
+    return 1.0001 * np.sqrt(total_squares) if scales.itemsize == 4 else np.inf
+
+
+@_leaf
+def _largest(values: Array) -> float:
+    largest = values.dtype.type(0.0)
+    for i in range(values.size):
+        size = abs(values[i])
+        largest = size if size > largest or size != size else largest
+    return float(largest)
+
+
+@_leaf
+def _scaled_bound(bound: float, factor: float, times: float, least: float) -> float:
+    """A bound of what `times` additions of `factor` times a value give, 0 if every product is rounded to zero.
+
+    `least` is the smallest number above zero: products below half of it are zero, and each rounding may add half of it.
+    """
+    if bound == 0.0 or factor * bound < 0.5 * least:
+        return 0.0
+    return 1.01 * times * (factor * bound + least)
+
+
+@_leaf
+def _signed_bounds(
+    up: float, down: float, rectified: int, weighted: int, times: int, weight: float, least: float
+) -> Any:
+    """Bounds above and below zero of a plane that is rectified, then `times` added up with a weight, each if asked."""
+    if rectified:
+        down = 0.0
+    if weighted:
+        up, down = _scaled_bound(up, abs(weight), times, least), _scaled_bound(down, abs(weight), times, least)
+        if weight < 0.0:
+            up, down = down, up
+    return up, down
+
+
+@_jit
+def _foresee(
+    program: Array, n_planes: int, n_norms: int, extremes: Array, weight: float, eps: float, least: float
+) -> Any:
+    """What can be said before anything is computed: bounds of all planes and norms, and which of them are needed.
+
+    Variances are at least zero, so that a norm multiplies by at most weight / sqrt(eps). What is bound to be zero needs
+    nothing, and neither does what only such planes read. `extremes` are the batch's largest numbers above and below 0.
+    """
+    up, down = np.zeros(n_planes), np.zeros(n_planes)
+    up[: program[0]], down[: program[0]] = extremes[0], extremes[1]
+    norms = np.zeros(n_norms)
+    steepest = abs(weight) / np.sqrt(eps)
+    starts = np.empty(program.size // SWEEP_WORDS + 1, np.int64)
+    n_sweeps = 0
+    pc = HEAD_WORDS
+    while pc < program.size:
+        starts[n_sweeps] = pc
+        n_sweeps += 1
+        plane, n_terms, n_windows, n_statistics = program[pc + 2], program[pc + 3], program[pc + 4], program[pc + 5]
+        pc += SWEEP_WORDS
+        above, below = (up[plane], down[plane]) if n_terms == 0 else (0.0, 0.0)
+        for _ in range(n_terms):
+            source, rectified, weighted, times, norm, rectified_after, count = program[pc : pc + TERM_WORDS]
+            pc += TERM_WORDS
+            if norm >= 0:
+                a, b = norms[norm], norms[norm]
+            else:
+                a, b = _signed_bounds(up[source], down[source], rectified, weighted, times, weight, least)
+            if a > 0.0:
+                above += 1.01 * (count * a + least)
+            if b > 0.0 and not rectified_after:
+                below += 1.01 * (count * b + least)
+        up[plane], down[plane] = above, below
+        for _ in range(n_windows):
+            record = program[pc : pc + WINDOW_WORDS]
+            pc += WINDOW_WORDS
+            weighted = 1 if record[0] == CONV or record[0] == STEM else 0
+            times = record[3] * record[5] * record[6]
+            a, b = _signed_bounds(above, below, record[2], weighted, times, weight, least)
+            up[record[1]], down[record[1]] = a, b
+            if record[4] >= 0:
+                norms[record[4]] = _scaled_bound(a + b, steepest, 1.0, least)
+        for _ in range(n_statistics):
+            norm, rectified, weighted, times = program[pc : pc + STATISTIC_WORDS]
+            pc += STATISTIC_WORDS
+            a, b = _signed_bounds(above, below, rectified, weighted, times, weight, least)
+            norms[norm] = _scaled_bound(a + b, steepest, 1.0, least)
+
+    bounds = np.maximum(up, down)
+    planes_needed, norms_needed = np.zeros(n_planes, np.bool_), np.zeros(n_norms, np.bool_)
+    for k in range(n_sweeps - 1, -1, -1):
+        pc = starts[k]
+        plane, n_terms, n_windows, n_statistics, mean = program[pc + 2 : pc + SWEEP_WORDS]
+        pc += SWEEP_WORDS
+        first_term = pc
+        pc += n_terms * TERM_WORDS
+        needed = mean >= 0 or (n_terms > 0 and plane >= 0 and planes_needed[plane])
+        for _ in range(n_windows):
+            needed = needed or planes_needed[program[pc + 1]]
+            pc += WINDOW_WORDS
+        for _ in range(n_statistics):
+            needed = needed or norms_needed[program[pc]]
+            pc += STATISTIC_WORDS
+        if needed and n_terms == 0:
+            planes_needed[plane] = True
+        for t in range(first_term, first_term + n_terms * TERM_WORDS if needed else first_term, TERM_WORDS):
+            source, norm = program[t], program[t + 4]
+            if norm >= 0 and norms[norm] > 0.0:
+                planes_needed[source] = norms_needed[norm] = True
+            elif norm < 0:
+                reads = _scaled_bound(bounds[source], abs(weight), 1.0, least) if program[t + 2] else bounds[source]
+                planes_needed[source] = planes_needed[source] or reads > 0.0
+    return bounds, norms, planes_needed, norms_needed
 
 
 # The program ----------------------------------------------------------------------------------------------------------
@@ -491,6 +603,7 @@ def run(
     flat: bool,
     space: Array,
     n: int,
+    extremes: Array,
     weight: float,
     eps: float,
     response: Array,
@@ -498,14 +611,18 @@ def run(
     """Evaluate a network whose every weight is `weight`; fill `response`, a row per mean, a number per image.
 
     `space` holds all planes (`offsets`: where each begins), the network's input first and scratch last; `n` is the
-    number of images. If they are `flat`, their planes are one pixel.
-    A plane found to be all zero (underflow) is never computed or read again: every operation maps it to exact zero.
+    number of images, `extremes` how far their values reach above and below zero. If they are `flat`, their planes are
+    one pixel.
+    Of every plane a bound is kept. One that is all zero, or that the weight makes so, is never computed or read again:
+    underflow is exact, and computing with numbers that are about to underflow is a hundred times slower.
     """
     dtype = space.dtype.type
     scales = np.zeros(n_norms, space.dtype)
     shifts = np.zeros(n_norms, space.dtype)
-    norm_zero = np.zeros(n_norms, np.bool_)
-    plane_zero = np.zeros(offsets.size, np.bool_)
+    least = 2.0**-149 if space.itemsize == 4 else 2.0**-1074
+    gain = abs(weight)
+    foreseen = _foresee(program, offsets.size, n_norms, extremes, weight, eps, least)
+    bounds, norm_bounds, planes_needed, norms_needed = foreseen  # of planes, the scratch plane last
     cuts = np.zeros((offsets.size, 4), np.int64)  # vertical first, extra, horizontal first, extra
     if flat:
         for channel in range(program[0]):
@@ -524,23 +641,34 @@ def run(
         pc += statistics.size
 
         # An input or window plane swept for its readers has no terms of its own.
-        all_zero = plane_zero[plane] if n_terms == 0 else True
+        bound = bounds[plane] if n_terms == 0 else 0.0
         live = np.empty(n_terms, np.bool_)
         for t in range(n_terms):
-            live[t] = not (plane_zero[terms[t, 0]] or (terms[t, 4] >= 0 and norm_zero[terms[t, 4]]))
+            _, _, weighted, multiplicity, norm, _, count = terms[t]
+            part = norm_bounds[norm] if norm >= 0 else bounds[terms[t, 0]]
+            if weighted and norm < 0:
+                part = _scaled_bound(part, gain, multiplicity, least)
+            live[t] = part != 0.0
             if live[t]:
-                all_zero = False
-        if n_terms > 0:
-            plane_zero[plane] = all_zero
-        if all_zero:
-            for record in windows:
-                plane_zero[record[1]] = True
-                if record[4] >= 0:
-                    norm_zero[record[4]] = True
-            for record in statistics:
-                norm_zero[record[0]] = True
-            if mean >= 0:
-                _fill(response[mean], zero)
+                bound += 1.01 * (count * part + least)
+        bounds[plane] = bound
+        idle = n_terms == 0 or plane < 0 or not planes_needed[plane]  # until something is found that reads this sweep
+        for record in windows:
+            after = bound
+            if record[0] == CONV or record[0] == STEM:
+                after = _scaled_bound(bound, gain, record[3] * record[5] * record[6], least)
+            bounds[record[1]] = min(bounds[record[1]], after)
+            if after == 0.0 and record[4] >= 0:
+                norm_bounds[record[4]] = 0.0
+            idle = idle and (bounds[record[1]] == 0.0 or not planes_needed[record[1]])
+        for record in statistics:
+            after = _scaled_bound(bound, gain, record[3], least) if record[2] else bound
+            if after == 0.0:
+                norm_bounds[record[0]] = 0.0
+            idle = idle and (norm_bounds[record[0]] == 0.0 or not norms_needed[record[0]])
+        if bound == 0.0 and mean >= 0:
+            _fill(response[mean], zero)
+        if bound == 0.0 or (idle and mean < 0):
             continue
 
         cut = cuts[plane]
@@ -565,10 +693,9 @@ def run(
         for record in windows:
             reach = max(reach, record[5])
             out = cuts[record[1]]
-            plane_zero[record[1]] = False
             for axis in range(2):
                 stride, padding, span = record[7 + axis], record[9 + axis], (record[5 + axis] - 1) * record[11 + axis]
-                first = (cut[2 * axis] + padding + stride - 1) // stride
+                first = max((cut[2 * axis] + padding + stride - 1) // stride, 0)
                 end = (cut[2 * axis] + cut[2 * axis + 1] - span + padding) // stride + 1
                 extra = max(end - first - 1, 0) if cut[2 * axis + 1] > 0 else 0
                 out[2 * axis], out[2 * axis + 1] = first if extra > 0 else 0, extra
@@ -579,7 +706,10 @@ def run(
         temporary = np.empty(length, space.dtype)
         sums = np.zeros((n_windows + n_statistics, 2, n), np.float64)
         partial = np.zeros((4, length if mean >= 0 else 0), space.dtype)
-        ready = np.zeros(n_windows, np.int64)
+        ready = np.zeros(n_windows, np.int64)  # how many rows are written; of windows not needed, none ever will be
+        for k in range(n_windows):
+            if bounds[windows[k, 1]] == 0.0 or not planes_needed[windows[k, 1]]:
+                ready[k] = windows[k, 13]
 
         for y in range(height):
             row = space[base + y % ring * length : base + y % ring * length + length]
@@ -607,7 +737,9 @@ def run(
                 fresh = False
 
             for k in range(n_statistics):
-                _, rectified, weighted, multiplicity = statistics[k]
+                slot, rectified, weighted, multiplicity = statistics[k]
+                if norm_bounds[slot] == 0.0 or not norms_needed[slot]:
+                    continue
                 values = row
                 if rectified or weighted:
                     values = temporary
@@ -652,13 +784,22 @@ def run(
 
         for k in range(n_statistics):
             slot = statistics[k, 0]
-            total = sums[n_windows + k]
-            count = sweep[0] * sweep[1] * n
-            norm_zero[slot] = _set_norm(slot, total[0], total[1], count, weight, eps, scales, shifts)
+            if norm_bounds[slot] != 0.0 and norms_needed[slot]:
+                total = sums[n_windows + k]
+                count = sweep[0] * sweep[1] * n
+                after = _set_norm(slot, total[0], total[1], count, weight, eps, scales, shifts)
+                if statistics[k, 2]:
+                    after = min(after, _scaled_bound(bound, gain, statistics[k, 3], least))
+                norm_bounds[slot] = min(norm_bounds[slot], _scaled_bound(after, abs(scales[slot]), 2.0, least))
         for k in range(n_windows):
             record = windows[k]
             slot = record[4]
-            if slot >= 0:
+            if slot >= 0 and norm_bounds[slot] != 0.0 and planes_needed[record[1]]:
                 count = record[13] * record[14] * n
-                norm_zero[slot] = _set_norm(slot, sums[k, 0], sums[k, 1], count, weight, eps, scales, shifts)
-                plane_zero[record[1]] = norm_zero[slot]
+                after = _set_norm(slot, sums[k, 0], sums[k, 1], count, weight, eps, scales, shifts)
+                if after < _SMALL:
+                    out = cuts[record[1]]
+                    size = (record[13] - out[1]) * (record[14] - out[3]) * n
+                    after = _largest(space[offsets[record[1]] : offsets[record[1]] + size])
+                bounds[record[1]] = min(bounds[record[1]], after)
+                norm_bounds[slot] = min(norm_bounds[slot], _scaled_bound(after, abs(scales[slot]), 2.0, least))

@@ -14,21 +14,24 @@ from numpy.typing import NDArray
 
 from untrained.errors import GraphError
 from untrained.graphs import kernels
-from untrained.graphs.canonical import expression_digests, simplify
+from untrained.graphs.canonical import commutes, simplify
 from untrained.graphs.graph import (
     AvgPool,
     BatchNorm,
     Concat,
     Conv,
+    Crop,
     GlobalAvgPool,
     Graph,
     Input,
     Linear,
     MaxPool,
     Node,
+    Operation,
     ReLU,
     Shape,
     Sum,
+    Truncate,
     Zero,
 )
 
@@ -93,8 +96,17 @@ class _Rectified:
     of: _Sum
 
 
-_Plane = _Term | _Sum | _Rectified
-_Value = list[tuple[_Plane, int]]  # planes with multiplicities; they add up to the channels
+@dataclass(frozen=True, slots=True)
+class _Cropped:
+    """A plane without its first rows and columns; only windows can begin there."""
+
+    of: "_Plane"
+    top: int
+    left: int
+
+
+_Plane = _Term | _Sum | _Rectified | _Cropped
+_Value = list[tuple[_Plane | None, int]]  # planes with multiplicities, None for zeros; they add up to the channels
 
 
 class _Lowering:
@@ -107,25 +119,20 @@ class _Lowering:
         self.norms: dict[_Term, int] = {}  # of terms that are normalised: where their scale and shift are
         self.n_norms = 0
         self.n_means = 0
-        digests = expression_digests(graph)
-        self.digests = digests
-        heights: list[int] = []  # minus the longest path from the input
-        for node in graph.nodes:
-            heights.append(min([heights[i] for i in node.inputs]) - 1 if node.inputs else 0)
-        self.order = list(zip(heights, digests, strict=True))
+        self.expressions, self.order = _expressions(graph)
 
     def program(self) -> Program:
         values: list[_Value] = []
-        known: dict[bytes, _Value] = {}
+        known: dict[int, _Value] = {}
         input_shape = self.graph.nodes[0].shape
         output, gains = self._readout()
-        for node, digest in zip(self.graph.nodes[: output + 1], self.digests, strict=False):
-            value = known.get(digest)
+        for node, expression in zip(self.graph.nodes[: output + 1], self.expressions, strict=False):
+            value = known.get(expression)
             if value is None:
-                value = known[digest] = self._value(node, values)
+                value = known[expression] = self._value(node, values)
             values.append(value)
-        readout = tuple([multiplicity for _, multiplicity in values[output]])
-        if not gains and (len(readout) > 1 or (readout and readout[0] != self.graph.nodes[output].shape[0])):
+        readout = tuple([multiplicity for plane, multiplicity in values[output] if plane is not None])
+        if not gains and readout and readout != self.graph.nodes[output].shape:
             raise GraphError("the output has channels that differ under constant weights; only one plane can be read")
         channels, height, width = input_shape
         words = self._words()
@@ -148,31 +155,35 @@ class _Lowering:
         operation, inputs, shape = node
         match operation:
             case ReLU():
-                return [(self._relu(plane), m) for plane, m in values[inputs[0]]]
+                return [(plane and self._relu(plane), m) for plane, m in values[inputs[0]]]
             case BatchNorm():
-                return [(self._norm(plane), m) for plane, m in values[inputs[0]]]
+                return [(plane and self._norm(plane), m) for plane, m in values[inputs[0]]]
             case Conv():
                 if inputs[0] == 0 and operation.groups == 1:
-                    images, channels = values[0][0][0], len(values[0])
-                    stem = self._windowed(kernels.STEM, operation, operation.dilation, images, channels, shape)
+                    stem = self._windowed(
+                        kernels.STEM, operation, operation.dilation, _Term(0), self.graph.nodes[0].shape[0], shape
+                    )
                     return [(stem, operation.out_channels)]
                 return self._conv(operation, values[inputs[0]], shape)
             case Sum():
                 # The deepest summand first, then by expression: an order that does not depend on how the graph was
                 # written, so that equal functions give equal bits, and rounds as the published network does.
-                if any(sum([m for _, m in values[i]]) != shape[0] for i in inputs):
-                    raise GraphError("a sum of concatenations with zeros is not supported under constant weights")
                 return self._sum(sorted(inputs, key=self.order.__getitem__), values, shape[1:])
             case Input():
                 return [(self._stored(shape[1:]), 1) for _ in range(shape[0])]
             case Zero():
-                return []
-            case Concat():
-                return _joined([pair for i in inputs for pair in values[i]])
+                return [(None, shape[0])]
+            case Concat(ordered):
+                order = inputs if ordered else sorted(inputs, key=self.order.__getitem__)
+                return _joined([pair for i in order for pair in values[i]])
+            case Truncate(channels):
+                return _first(values[inputs[0]], channels)
+            case Crop(top, left):
+                return [(plane and _Cropped(plane, top, left), m) for plane, m in values[inputs[0]]]
             case AvgPool() | MaxPool():
-                return [(self._pool(operation, plane, shape), m) for plane, m in values[inputs[0]]]
+                return [(plane and self._pool(operation, plane, shape), m) for plane, m in values[inputs[0]]]
             case GlobalAvgPool():
-                return [(self._mean(plane), m) for plane, m in values[inputs[0]]]
+                return [(plane and self._mean(plane), m) for plane, m in values[inputs[0]]]
             case _:
                 raise GraphError(f"constant weights do not reduce {operation} to planes")
 
@@ -186,6 +197,8 @@ class _Lowering:
         """The plane as a point-wise function of a stored one."""
         if isinstance(plane, _Term):
             return plane
+        if isinstance(plane, _Cropped):
+            raise GraphError("under constant weights, only convolutions and pools can read a cropped map")
         rectified = isinstance(plane, _Rectified)
         total = plane.of if isinstance(plane, _Rectified) else plane
         if total.plane < 0:
@@ -204,6 +217,8 @@ class _Lowering:
             return plane, False
         if isinstance(plane, _Rectified):
             return plane.of, True
+        if isinstance(plane, _Cropped):
+            raise GraphError("under constant weights, only convolutions and pools can read a cropped map")
         if plane.norm >= 0 or plane.weighted or plane.rectified_after:
             return self._add([(plane, 1)], self.sizes[plane.plane]), False
         writer = self.writers.get(plane.plane)
@@ -221,6 +236,8 @@ class _Lowering:
                 return plane._replace(rectified=True)
             case _Term():
                 return plane._replace(rectified_after=True)
+            case _Cropped(of, top, left):
+                return _Cropped(self._relu(of), top, left)
             case _:
                 return plane
 
@@ -254,9 +271,11 @@ class _Lowering:
         for end in ends:
             terms: dict[_Term, int] = {}
             for i in inputs:
-                term = self._term(_plane_at(values[i], start))
-                terms[term] = terms.get(term, 0) + 1
-            result.append((self._add(list(terms.items()), (size[0], size[1])), end - start))
+                plane = _plane_at(values[i], start)
+                if plane is not None:
+                    term = self._term(plane)
+                    terms[term] = terms.get(term, 0) + 1
+            result.append((self._add(list(terms.items()), (size[0], size[1])) if terms else None, end - start))
             start = end
         return result
 
@@ -264,17 +283,24 @@ class _Lowering:
         if conv.groups > 1:
             if not conv.groups == conv.out_channels == sum(m for _, m in value):
                 raise GraphError(f"constant weights do not reduce {conv} to planes: groups must be 1 or every channel")
-            return [(self._windowed(kernels.CONV, conv, conv.dilation, plane, 1, shape), m) for plane, m in value]
-        if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0):
-            bare = [(self._bare(plane), m) for plane, m in value]
+            return [
+                (plane and self._windowed(kernels.CONV, conv, conv.dilation, plane, 1, shape), m) for plane, m in value
+            ]
+        live, top, left = _uncropped(value)
+        if not live:
+            return [(None, conv.out_channels)]
+        if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (top or left):
+            bare = [(self._bare(plane), m) for plane, m in live]
             terms = [_Term(term.plane, term.rectified, weighted=True, multiplicity=m) for term, m in bare]
             if len(terms) == 1:
                 return [(terms[0], conv.out_channels)]
             return [(self._add([(term, 1) for term in terms], (shape[1], shape[2])), conv.out_channels)]
-        plane, multiplicity = value[0]
-        if len(value) > 1:
+        plane, multiplicity = live[0]
+        if len(live) > 1:
             size = self.sizes[self._term(plane).plane]
-            plane, multiplicity = self._add([(self._term(p), m) for p, m in value], size), 1
+            plane, multiplicity = self._add([(self._term(p), m) for p, m in live], size), 1
+        if top or left:
+            plane = _Cropped(plane, top, left)
         return [(self._windowed(kernels.CONV, conv, conv.dilation, plane, multiplicity, shape), conv.out_channels)]
 
     def _bare(self, plane: _Plane) -> _Term:
@@ -285,6 +311,8 @@ class _Lowering:
         return term
 
     def _pool(self, pool: AvgPool | MaxPool, plane: _Plane, shape: Shape) -> _Plane:
+        if isinstance(plane, _Cropped):
+            raise GraphError("under constant weights, a pool of a cropped map is not supported")
         if isinstance(pool, AvgPool):
             kind = kernels.AVG_POOL_PADDED if pool.count_padding else kernels.AVG_POOL
             if isinstance(plane, _Rectified) or (isinstance(plane, _Term) and plane.rectified):
@@ -304,12 +332,18 @@ class _Lowering:
         m: int,
         shape: Shape,
     ) -> _Term:
+        padding = window.padding
+        if isinstance(plane, _Cropped):  # windows begin later, as if there were less than no padding
+            if padding != (0, 0):
+                raise GraphError("under constant weights, a padded window on a cropped map is not supported")
+            padding = -plane.top, -plane.left
+            plane = plane.of
         sweep, rectified = self._sweep(plane)
-        if not all(map(_meets, sweep.size, shape[1:], window.kernel, window.stride, window.padding, dilation)):
+        if not all(map(_meets, sweep.size, shape[1:], window.kernel, window.stride, padding, dilation)):
             raise GraphError(f"{window} has windows that lie wholly in the padding")
         out = self._stored(shape[1:])
         self.window_of[out.plane] = sweep, len(sweep.windows)
-        geometry = (*window.kernel, *window.stride, *window.padding, *dilation, *shape[1:])
+        geometry = (*window.kernel, *window.stride, *padding, *dilation, *shape[1:])
         sweep.windows.append((kind, out.plane, rectified, m, -1, *geometry))
         return out
 
@@ -372,6 +406,34 @@ class _Lowering:
         return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
 
 
+def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:
+    """For every node a number that equal expressions share, and a place in an order of expressions.
+
+    The order, deepest first, then by a hash, does not depend on how the graph was written. Operations hash alike in
+    every process, since they hold nothing but whole numbers.
+    """
+    known: dict[tuple[Operation, Shape, tuple[int, ...]], int] = {}
+    numbers: list[int] = []
+    order: list[tuple[int, int]] = []  # minus the longest path from an input, and the hash
+    for operation, inputs, shape in graph.nodes:
+        if len(inputs) == 1:
+            (source,) = inputs
+            number = known.setdefault((operation, shape, (numbers[source],)), len(known))
+            height, digest = order[source]
+            order.append((height - 1, hash((operation, shape, digest))))
+        else:
+            parts = [numbers[i] for i in inputs]
+            digests = [order[i][1] for i in inputs]
+            if commutes(operation):
+                parts.sort()
+                digests.sort()
+            number = known.setdefault((operation, shape, tuple(parts)), len(known))
+            height = min([order[i][0] for i in inputs], default=1) - 1
+            order.append((height, hash((operation, shape, tuple(digests)))))
+        numbers.append(number)
+    return numbers, order
+
+
 @cache
 def _meets(size: int, count: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
     """Whether every window holds at least one element that is not padding."""
@@ -379,7 +441,28 @@ def _meets(size: int, count: int, kernel: int, stride: int, padding: int, dilati
     return all(any(0 <= start + k * dilation < size for k in range(kernel)) for start in starts)
 
 
-def _plane_at(value: _Value, channel: int) -> _Plane:
+def _first(value: _Value, channels: int) -> _Value:
+    """The pairs of the first channels."""
+    result: _Value = []
+    for plane, multiplicity in value:
+        if channels > 0:
+            result.append((plane, min(multiplicity, channels)))
+        channels -= multiplicity
+    return result
+
+
+def _uncropped(value: _Value) -> tuple[list[tuple[_Plane, int]], int, int]:
+    """The planes that are not zero, and how many rows and columns all of them are without."""
+    live = [(plane, m) for plane, m in value if plane is not None]
+    if not any(isinstance(plane, _Cropped) for plane, _ in live):
+        return live, 0, 0
+    crops = {(plane.top, plane.left) if isinstance(plane, _Cropped) else (0, 0) for plane, _ in live}
+    if len(crops) > 1:
+        raise GraphError("under constant weights, a convolution can only read channels that are cropped alike")
+    return [(plane.of, m) for plane, m in live if isinstance(plane, _Cropped)], *crops.pop()
+
+
+def _plane_at(value: _Value, channel: int) -> _Plane | None:
     for plane, multiplicity in value:
         channel -= multiplicity
         if channel < 0:

@@ -9,6 +9,7 @@ from untrained.graphs.graph import (
     BatchNorm,
     Concat,
     Conv,
+    Crop,
     GlobalAvgPool,
     Graph,
     Identity,
@@ -19,6 +20,7 @@ from untrained.graphs.graph import (
     ReLU,
     Shape,
     Sum,
+    Truncate,
     Zero,
 )
 
@@ -50,12 +52,12 @@ class GraphModule(nn.Module):
                 if layer is not None:
                     self.add_module(f"node{i}", layer)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Outputs for images of shape (n, channels, height, width)."""
+    def forward(self, *xs: Tensor) -> tuple[Tensor, ...]:
+        """Outputs for inputs of shape (n, channels, height, width): the images, or all that a cell reads."""
         nodes = self.graph.nodes
         layers = self._modules
-        values: dict[int, Tensor] = {0: x}
-        for i, node in enumerate(nodes[1:], start=1):
+        values = dict(enumerate(xs))
+        for i, node in enumerate(nodes[len(xs) :], start=len(xs)):
             inputs = [values[source] for source in node.inputs]
             layer = layers.get(f"node{i}")
             values[i] = layer(*inputs) if layer is not None else _apply(node.operation, inputs, node.shape)
@@ -122,6 +124,10 @@ def _apply(operation: Operation, inputs: list[Tensor], shape: Shape) -> Tensor:
             return sum(inputs[1:], start=inputs[0])
         case Concat():
             return torch.cat(inputs, dim=1)
+        case Truncate(channels):
+            return inputs[0][:, :channels]
+        case Crop(top, left):
+            return inputs[0][:, :, top:, left:]
         case GlobalAvgPool():
             return inputs[0].mean(dim=(2, 3))
         case Input() | _:

@@ -46,12 +46,14 @@ def respond(program: Program, x: NDArray[Any], weight: float) -> NDArray[Any]:
     if not program.readout or not n:
         return np.zeros(n, x.dtype)
     space = _workspace(program.size * n, x.dtype)
-    planes, flat = _planes(x)
+    planes, flat, extremes = _planes(x)
     starts = (program.offsets * n).tolist()
     for plane, start in zip(planes, starts, strict=False):
         space[start : start + plane.size] = plane
     means = np.empty((len(program.readout), n), x.dtype)
-    kernels.run(program.words, program.offsets * n, program.n_norms, flat, space, n, float(weight), EPS, means)
+    kernels.run(
+        program.words, program.offsets * n, program.n_norms, flat, space, n, extremes, float(weight), EPS, means
+    )
     response: NDArray[Any] = means[0]
     if program.gains:
         response = means.T @ np.array(program.readout, x.dtype)
@@ -72,17 +74,21 @@ def _workspace(size: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return space
 
 
-def _planes(x: NDArray[Any]) -> tuple[NDArray[Any], bool]:
-    """Images as (channels, pixels * n), the images innermost, and whether all are flat, which leaves one pixel each.
+def _planes(x: NDArray[Any]) -> tuple[NDArray[Any], bool, NDArray[np.float64]]:
+    """What the kernels need of a batch, remembered for frozen arrays, since whole spaces are evaluated on one batch.
 
-    Remembered for frozen arrays, since whole spaces are evaluated on one batch.
+    Returns:
+        Images as (channels, pixels * n), the images innermost; whether all are flat, which leaves one pixel each; and
+        how far values reach above and below zero.
     """
-    known: tuple[Any, NDArray[Any], bool] | None = _local.__dict__.get("images")
+    known: tuple[Any, NDArray[Any], bool, NDArray[np.float64]] | None = _local.__dict__.get("images")
     if known and known[0]() is x:
         return known[1:]
     bits = x.view(f"u{x.itemsize}")  # zeros of either sign differ
     flat = bool((bits == bits[:, :, :1, :1]).all())
     planes = np.ascontiguousarray((x[:, :, :1, :1] if flat else x).transpose(1, 2, 3, 0)).reshape(x.shape[1], -1)
+    extremes = np.array([x.max(initial=0.0), -x.min(initial=0.0)], np.float64)
+    extremes[np.isnan(extremes)] = np.inf
     if x.base is None and not x.flags.writeable:
-        _local.images = weakref.ref(x), planes, flat
-    return planes, flat
+        _local.images = weakref.ref(x), planes, flat, extremes
+    return planes, flat, extremes

@@ -127,8 +127,10 @@ def proxy(
     return decorate
 
 
-def parse_proxies(text: str) -> list[BoundProxy]:
+def parse_proxies(text: str, defaults: Mapping[str, Mapping[str, Parameter]] | None = None) -> list[BoundProxy]:
     """Proxies from text such as `epsinas(low=1e-4,high=10),params`.
+
+    `defaults` has other values, by proxy, for parameters that the text does not give.
 
     Raises:
         UnknownNameError: no proxy of that name.
@@ -156,7 +158,7 @@ def parse_proxies(text: str) -> list[BoundProxy]:
                 parameters[name] = float(value)
             except ValueError:
                 parameters[name] = value
-        bound.append(found.bind(**parameters))
+        bound.append(found.bind(**{**(defaults or {}).get(match[1], {}), **parameters}))
     texts = [b.text for b in bound]
     for name in texts:
         if texts.count(name) > 1:

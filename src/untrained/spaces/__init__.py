@@ -1,8 +1,10 @@
 """What can be built. `SPACES["nasbench201"]` is the space of `spaces/nasbench201.py`."""
 
 from untrained.registry import Registry
-from untrained.spaces.base import Space
+from untrained.spaces.base import FiniteSpace, Space
 
-SPACES: Registry[Space] = Registry("space", "untrained.spaces", "SPACE", helpers=frozenset({"base"}))
+SPACES: Registry[Space] = Registry(
+    "space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "blocks", "nasbench101_cells"})
+)
 
-__all__ = ["SPACES", "Space"]
+__all__ = ["SPACES", "FiniteSpace", "Space"]

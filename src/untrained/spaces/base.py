@@ -1,7 +1,8 @@
 """What every space can do; a space itself says only what its codes mean."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from untrained.errors import OutOfSpaceError
@@ -13,26 +14,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+Published = Mapping[str, Mapping[str, float | str]]  # of each proxy the parameters that its paper used in a space
+
+
 class Space(ABC):
-    """A finite, ordered set of architectures. The order is part of the contract; subclasses are final."""
+    """A set of architectures, perhaps too many to list. Subclasses are final."""
 
     name: ClassVar[str]
     version: ClassVar[int]
     title: ClassVar[str]
     cite: ClassVar[str]
     task: ClassVar[Task]  # what the benchmark trained its networks for
-
-    @abstractmethod
-    def __len__(self) -> int:
-        """How many codes there are."""
-
-    @abstractmethod
-    def __getitem__(self, i: int) -> Arch:
-        """The i-th architecture, 0 <= i < len(self)."""
-
-    @abstractmethod
-    def index(self, arch: Arch) -> int:
-        """The position of an architecture: self[self.index(arch)] == arch."""
+    batch: ClassVar[str] = "grey_ramp"  # what networks are scored on if the user names nothing else
+    batch_size: ClassVar[int] = 256
+    published: ClassVar[Published] = MappingProxyType({})
 
     @abstractmethod
     def graph(self, arch: Arch, task: Task | None = None) -> Graph:
@@ -58,6 +53,47 @@ class Space(ABC):
             OutOfSpaceError: the text names no architecture of this space; the message says where it goes wrong.
         """
 
+    @abstractmethod
+    def sample(self, rng: "np.random.Generator", n: int) -> list[Arch]:
+        """`n` different architectures, independently drawn from the space's own distribution.
+
+        Raises:
+            OutOfSpaceError: the space has fewer than `n`.
+        """
+
+    def canonical(self, arch: Arch, scope: Scope = Scope.KEY) -> str:
+        """What `arch` shares with every architecture that is the same in `scope`."""
+        match scope:
+            case Scope.CODE:
+                return self.format(arch)
+            case Scope.KEY:
+                return canonical.key(self.cell(arch))
+            case Scope.WIDTH1_KEY:
+                return canonical.width1_key(self.cell(arch))
+
+    def unique(self, archs: Iterable[Arch], scope: Scope = Scope.KEY) -> dict[str, list[Arch]]:
+        """Architectures grouped by what they share in `scope`, groups in order of first appearance."""
+        groups: dict[str, list[Arch]] = {}
+        for arch in archs:
+            groups.setdefault(self.canonical(arch, scope), []).append(arch)
+        return groups
+
+
+class FiniteSpace(Space):
+    """A space that can be listed. The order is part of the contract."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many codes there are."""
+
+    @abstractmethod
+    def __getitem__(self, i: int) -> Arch:
+        """The i-th architecture, 0 <= i < len(self)."""
+
+    @abstractmethod
+    def index(self, arch: Arch) -> int:
+        """The position of an architecture: self[self.index(arch)] == arch."""
+
     def __iter__(self) -> Iterator[Arch]:
         return (self[i] for i in range(len(self)))
 
@@ -70,20 +106,3 @@ class Space(ABC):
         if not 0 <= n <= len(self):
             raise OutOfSpaceError(f"cannot draw {n} different architectures: {self.name} has {len(self):,}.")
         return [self[int(i)] for i in rng.choice(len(self), size=n, replace=False)]
-
-    def canonical(self, arch: Arch, scope: Scope = Scope.KEY) -> str:
-        """What `arch` shares with every architecture that is the same in `scope`."""
-        match scope:
-            case Scope.CODE:
-                return self.format(arch)
-            case Scope.KEY:
-                return canonical.key(self.cell(arch))
-            case Scope.WIDTH1_KEY:
-                return canonical.width1_key(self.cell(arch))
-
-    def unique(self, archs: Iterable[Arch] | None = None, scope: Scope = Scope.KEY) -> dict[str, list[Arch]]:
-        """Architectures grouped by what they share in `scope`, groups in order of first appearance."""
-        groups: dict[str, list[Arch]] = {}
-        for arch in self if archs is None else archs:
-            groups.setdefault(self.canonical(arch, scope), []).append(arch)
-        return groups

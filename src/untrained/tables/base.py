@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,8 +65,8 @@ class Truth:
 class Table(ABC):
     """A benchmark's trained results. Subclasses are final, cheap to make, and read their file only in `load`."""
 
-    name: ClassVar[str]
-    space: ClassVar[str]
+    name: str
+    space: str
 
     @abstractmethod
     def columns(self) -> tuple[TruthColumn, ...]:
@@ -114,7 +114,10 @@ TABLES: Registry[Table] = Registry(
     "untrained.tables",
     "TABLE",
     helpers=frozenset(
-        {"base", "cache", "csv_file", "fetch", "imported", "load", "manifest", "sidecar", "tidy", "unpickle"}
+        {
+            *("base", "csv_file", "imported", "load", "sidecar", "tidy"),
+            *("nasbench101_files", "nasbench_nlp_files", "natsbench_files", "nds", "nds_files"),
+        }
     ),
     command=False,
 )

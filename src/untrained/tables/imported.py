@@ -16,11 +16,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError, UntrainedError
+from untrained.files.cache import digests_of, files_folder, known_digest, made, megabytes, parquet_path
+from untrained.files.manifest import Entry, find_entry
 from untrained.tables.base import TABLES, Table, Truth, TruthColumn
-from untrained.tables.cache import digests_of, files_folder, known_digest, made, megabytes, parquet_path
-from untrained.tables.manifest import Entry, find_entry
 from untrained.tables.sidecar import FORMAT, Imported, open_parquet, publish, query, read_sidecar, undisturbed
-from untrained.tables.tidy import Measured, Progress, Row, folder_beside, write_parts
+from untrained.tables.tidy import Measured, Row, folder_beside, write_parts
+from untrained.types import Progress
 
 Steps: TypeAlias = Callable[[str, int, int], None]  # (what is being done, done, in all; 0 where that is not known)
 
@@ -42,7 +43,7 @@ class ImportedTable(Table):
     `super().load(column)` for those that are not its own.
     """
 
-    sources: ClassVar[tuple[str, ...]]
+    sources: tuple[str, ...]
     reader_version: ClassVar[int] = 1  # raise it when `rows` gives other rows for the same file
 
     @abstractmethod

@@ -11,8 +11,9 @@ from typing import Any, BinaryIO, Final
 import polars as pl
 
 from untrained.errors import BadInputError, DataMissingError
-from untrained.tables.cache import cache_folder, digests_of, locked, parquet_path
-from untrained.tables.tidy import Measured, Progress
+from untrained.files.cache import cache_folder, digests_of, locked, parquet_path
+from untrained.tables.tidy import Measured
+from untrained.types import Progress
 
 FORMAT: Final = 1
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -17,7 +17,6 @@ import polars as pl
 from untrained.errors import BadInputError, DataMissingError
 
 Split: TypeAlias = Literal["train", "valid", "test"]
-Progress: TypeAlias = Callable[[int, int], None]  # (done, in all; 0 where that is not known)
 
 PART_ROWS: Final = 500_000  # rows in memory at a time
 _ROW_GROUP: Final = 1 << 17

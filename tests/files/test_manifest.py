@@ -8,10 +8,11 @@ import pytest
 
 from official import entry_text, official
 from untrained.errors import BadInputError, UnknownNameError
-from untrained.tables import TABLES, manifest
-from untrained.tables.cache import digests_of
+from untrained.files import manifest
+from untrained.files.cache import digests_of
+from untrained.files.manifest import entries, find_entry, read_manifest
+from untrained.tables import TABLES
 from untrained.tables.imported import ImportedTable
-from untrained.tables.manifest import entries, find_entry, read_manifest
 
 SHA, MD5 = "ab" * 32, "cd" * 16
 NAMES = sorted(entries())

@@ -10,8 +10,8 @@ import pytest
 
 from official import entry_text, official, sha256
 from untrained.errors import BadInputError, DataMissingError
-from untrained.tables import cache
-from untrained.tables.manifest import find_entry
+from untrained.files import cache
+from untrained.files.manifest import find_entry
 
 
 @pytest.fixture

@@ -9,14 +9,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from untrained.errors import BadInputError, DataMissingError
-from untrained.tables.cache import digests_of, files_folder, known_digest, local_files, locked, made, megabytes
-from untrained.tables.manifest import Entry, File
-
-if TYPE_CHECKING:
-    from untrained.tables.tidy import Progress
+from untrained.files.cache import digests_of, files_folder, known_digest, local_files, locked, made, megabytes
+from untrained.files.manifest import Entry, File
+from untrained.types import Progress
 
 TRIES: Final = 5  # in a row without a new byte
 WAIT_SECONDS: Final = 1.0  # before the second try; doubled for each further one
@@ -25,7 +23,7 @@ _CHUNK: Final = 1 << 16  # what of it has arrived when a connection drops is los
 _RECORD: Final = ("url", "etag", "last_modified", "total")
 
 
-def fetch(entry: Entry, progress: "Progress | None" = None) -> tuple[Path, ...]:
+def fetch(entry: Entry, progress: Progress | None = None) -> tuple[Path, ...]:
     """Download what is not here yet, go on with what is half here, check digests, and return the files.
 
     A dropped connection is tried again; an interrupted download continues with the next call. If neither the manifest
@@ -48,7 +46,7 @@ def fetch(entry: Entry, progress: "Progress | None" = None) -> tuple[Path, ...]:
         return tuple(_fetch_file(entry, file, progress) for file in entry.needed)
 
 
-def _fetch_file(entry: Entry, file: File, progress: "Progress | None") -> Path:
+def _fetch_file(entry: Entry, file: File, progress: Progress | None) -> Path:
     import pooch  # type: ignore[import-untyped]
 
     folder, known = files_folder(entry), known_digest(entry, file)
@@ -83,7 +81,7 @@ def _fetch_file(entry: Entry, file: File, progress: "Progress | None") -> Path:
 class _Download:
     """A downloader for pooch: fetches into a `.part` file that outlives failures, then hands it over."""
 
-    def __init__(self, file: File, part: Path, *, trusted: bool, progress: "Progress | None") -> None:
+    def __init__(self, file: File, part: Path, *, trusted: bool, progress: Progress | None) -> None:
         self.file = file
         self.part = part
         self.trusted = trusted  # a digest will be checked, so bytes of an unknown version may be joined

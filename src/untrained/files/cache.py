@@ -12,13 +12,11 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from untrained.errors import BadInputError, DataMissingError
-from untrained.tables.manifest import Entry, File
-
-if TYPE_CHECKING:
-    from untrained.tables.tidy import Progress
+from untrained.files.manifest import Entry, File
+from untrained.types import Progress
 
 _CHUNK: Final = 1 << 20
 
@@ -57,7 +55,7 @@ def state_of(entry: Entry) -> str:
     """`imported`, `downloaded`, `partly downloaded` or `not here`.
 
     >>> import tempfile
-    >>> from untrained.tables.manifest import find_entry
+    >>> from untrained.files.manifest import find_entry
     >>> with tempfile.TemporaryDirectory() as empty:
     ...     os.environ["UNTRAINED_CACHE"] = empty
     ...     state_of(find_entry("cifar10"))
@@ -74,7 +72,7 @@ def state_of(entry: Entry) -> str:
     return "partly downloaded" if here else "not here"
 
 
-def check_files(entry: Entry, progress: "Progress | None" = None) -> dict[Path, str | None]:
+def check_files(entry: Entry, progress: Progress | None = None) -> dict[Path, str | None]:
     """Compare the files of an entry that are here with the digests known.
 
     Returns:
@@ -129,9 +127,7 @@ def known_digest(entry: Entry, file: File) -> str | None:
         return None
 
 
-def digests_of(
-    path: Path, algorithms: Iterable[str] = ("sha256",), progress: "Progress | None" = None
-) -> dict[str, str]:
+def digests_of(path: Path, algorithms: Iterable[str] = ("sha256",), progress: Progress | None = None) -> dict[str, str]:
     """The digests of a file; or of a folder: those of the lines `<digest>  <relative path>` of its files, sorted.
 
     Args:

@@ -21,10 +21,10 @@ import pytest
 
 from official import DATE, Page, Server, entry_text, names, official, sha256
 from untrained.errors import BadInputError, DataMissingError
-from untrained.tables import fetch as fetching
-from untrained.tables.cache import cache_folder, known_digest, state_of
-from untrained.tables.fetch import fetch
-from untrained.tables.manifest import Entry, find_entry
+from untrained.files import fetch as fetching
+from untrained.files.cache import cache_folder, known_digest, state_of
+from untrained.files.fetch import fetch
+from untrained.files.manifest import Entry, find_entry
 
 CONTENT = bytes(i * i % 251 for i in range(300_000))
 OTHER = CONTENT[::-1]
@@ -47,7 +47,7 @@ def data(
     with official(monkeypatch, register, tmp_path, ""):
 
         def make(digest: str = f'sha256 = "{sha256(CONTENT)}"', more: str = "") -> Entry:
-            from untrained.tables.manifest import entries
+            from untrained.files.manifest import entries
 
             url = server.url("data.bin")
             fields = ", ".join(part for part in (f'name = "data.bin", url = "{url}"', digest, more) if part)
@@ -358,7 +358,7 @@ def test_a_folder_that_cannot_be_written_to(server: Server, data: Any, monkeypat
 
 FETCH = """
 import json, sys
-from untrained.tables import fetch, manifest
+from untrained.files import fetch, manifest
 fields = json.loads(sys.argv[1])
 files = tuple(manifest.File(**file) for file in fields["files"])
 fetch.fetch(manifest.Entry(**{**fields, "files": files}))
