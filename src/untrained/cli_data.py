@@ -194,8 +194,9 @@ def _say_columns(made: "Imported") -> None:
     from untrained.tables.base import listed
     from untrained.tables.imported import metric_name
 
-    columns = [f"{made.table}:{measured.dataset}:{metric_name(measured)}" for measured in made.measured]
-    _say(f"columns: {listed(columns)}\ncompare: untrained correlate SCORES --against {columns[0]}")
+    columns = {f"{made.table}:{kind.dataset}:{metric_name(kind)}": kind for kind in made.measured}
+    example = next((column for column, kind in columns.items() if kind.split == "test"), next(iter(columns)))
+    _say(f"columns: {listed(columns, most=100)}\ncompare: untrained correlate SCORES --against {example}")
     if not made.file_known:
         _say(f"{made.file} is not the file that is known; every comparison with it will say so")
 

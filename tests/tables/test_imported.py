@@ -151,6 +151,13 @@ def test_every_column_is_what_counting_by_hand_gives(
             np.testing.assert_array_equal(value, total / len(by_hand) if by_hand else math.nan)
 
 
+def test_a_table_is_listed_with_all_its_columns_but_single_seeds(tiny: TinyTable, tmp_path: Path) -> None:
+    load(tmp_path, "tiny_old", OLD)
+    columns = "tiny:cifar10:test_accuracy_200ep, tiny:cifar10:valid_accuracy_200ep, tiny:cifar10:params"
+    with pytest.raises(BadInputError, match=rf"Tables have: {columns}\.$"):
+        load_truth("tiny")
+
+
 def test_many_seeds_are_no_columns(tiny: TinyTable, tmp_path: Path) -> None:
     row = accuracies(ARCHS)[0]
     for n, columns in ((10, 11), (11, 1)):

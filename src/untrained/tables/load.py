@@ -1,6 +1,6 @@
 """From what the user typed to a `Truth`: a CSV file, or the name of a table's column."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
@@ -28,7 +28,7 @@ def load_truth(spec: str, column: str | None = None) -> Truth:
     if rest and name not in TABLES:
         raise UnknownNameError.among("table", name, TABLES, f"Tables: {', '.join(TABLES)}; or give a .csv file.")
     if len(rest) != 2:
-        has = _columns(TABLES if name not in TABLES else [name])
+        has = _columns([name] if name in TABLES else list(TABLES))
         raise BadInputError(f"{spec!r} is neither a .csv or .csv.gz file nor TABLE:DATASET:METRIC. {has}")
     if column is not None:
         raise BadInputError(
@@ -37,8 +37,8 @@ def load_truth(spec: str, column: str | None = None) -> Truth:
     return TABLES[name].read(rest[0], rest[1])
 
 
-def _columns(names: Iterable[str]) -> str:
-    """What the tables of these names have, and how to get what they could have."""
+def _columns(names: Collection[str]) -> str:
+    """What the tables of these names have, without single seeds, and how to get what they could have."""
     columns, missing = [], []
     for name in names:
         try:
@@ -46,7 +46,8 @@ def _columns(names: Iterable[str]) -> str:
         except DataMissingError as error:
             missing.append(f"{name}: {error}")
         else:
-            columns.append(listed(f"{name}:{column.dataset}:{column.metric}" for column in found))
+            whole = (f"{name}:{column.dataset}:{column.metric}" for column in found if "_seed" not in column.metric)
+            columns.append(listed(whole, most=100 if len(names) == 1 else 5))
     has = [f"Tables have: {', '.join(columns)}."] if columns else []
     return " ".join(has + missing)
 
