@@ -18,7 +18,7 @@ from untrained.errors import BadInputError, UnsafeDataError, UntrainedError
 from untrained.files.pickle_stream import MAX_ITEM_BYTES, PickleStream
 from untrained.files.pickle_values import Memo
 
-REPEATABLE = settings(deadline=None, derandomize=True)
+REPEATABLE = settings(deadline=None, derandomize=True, max_examples=60)
 
 scalars = (
     st.none()
@@ -226,7 +226,7 @@ def test_memory_is_that_of_one_item() -> None:
     def run(n: int) -> dict[str, Any]:
         return {f"x-{n}@{epoch}": epoch / 7 for epoch in range(200)}
 
-    data = pickle.dumps({"split": {i: {"12": run(12), "200": run(200)} for i in range(100)}}, 4)
+    data = pickle.dumps({"split": {i: {"12": run(12), "200": run(200)} for i in range(30)}}, 4)
     peaks = []
     for split in ((), ("split",)):
         tracemalloc.start()
@@ -235,7 +235,7 @@ def test_memory_is_that_of_one_item() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     whole, one = peaks
-    assert one < 0.15 * whole
+    assert one < 0.25 * whole
 
 
 def test_the_memo_keeps_texts_and_knows_what_it_forgot() -> None:
@@ -446,23 +446,23 @@ BOMBS = {
 
 @pytest.mark.parametrize("case", BOMBS)
 def test_a_stream_without_end_is_left_soon_and_costs_little(case: str) -> None:
-    limit = 1 << 16
+    limit = 1 << 14
     tracemalloc.start()
     start = time.process_time()
     try:
-        with pytest.raises(BadInputError, match="one item is longer than 65,536 bytes"):
-            PickleStream(Endless(*BOMBS[case], most=4 * limit), max_item_bytes=limit).load()
+        with pytest.raises(BadInputError, match="one item is longer than 16,384 bytes"):
+            PickleStream(Endless(*BOMBS[case], most=20 * limit), max_item_bytes=limit).load()
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 150 * 2 * limit + 1_000_000  # it is noticed when the next piece is read
+    assert peak < 150 * (limit + (1 << 16)) + 1_000_000  # it is noticed when the next piece is read
     assert time.process_time() - start < 10
 
 
 def test_very_deep_data_end_in_peace() -> None:
     for start, part in ((b"\x80\x04]", b"]\x94"), (b"\x80\x04N", b"\x85"), (b"\x80\x04", b"(")):
         with pytest.raises(BadInputError):
-            PickleStream(Endless(start, part), max_item_bytes=1 << 19).load()
+            PickleStream(Endless(start, part), max_item_bytes=1 << 17).load()
     deep = b"\x80\x04" + b"]" * 200_000 + b"a" * 199_999 + b"."
     value = load(deep)
     depth = 0

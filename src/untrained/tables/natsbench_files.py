@@ -5,7 +5,8 @@ Forms. NATS-Bench's topology and size spaces come as a folder (`NATS-tss-v1_0-3f
 architectures will do) or as one file with the same content (`NATS-tss-v1_0-3ffb9.pickle.pbz2`,
 `NATS-sss-v1_0-50262.pickle.pbz2`). NAS-Bench-201 comes as one file (`NAS-Bench-201-v1_0-e61699.pth`,
 `NAS-Bench-201-v1_1-096897.pth`) that torch wrote, in its old or its zip format. Folders `*-full` hold trained weights
-and are not read.
+and are not read. A single file takes four bytes of memory for each object that its writer numbered: about 0.7 GB for
+15,625 cells, 0.2 GB for 32,768 sizes.
 
 What is what. Every architecture was trained with several budgets of epochs, on four training sets, with several seeds.
 Rows are of the last epoch of each. The training sets are datasets of their own and never mixed:
@@ -100,7 +101,8 @@ def rows_tss(path: Path, progress: Progress | None = None) -> Iterator[Row]:
 
     Args:
         path: a `-simple` folder, or the single file.
-        progress: called after each architecture.
+        progress: called after each architecture with the number done and of all (of a single file: of all there could
+            be).
 
     Raises:
         DataMissingError: nothing is there.
