@@ -200,7 +200,8 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
         yield from (work(chunk, *settings) for chunk in chunks)
         return
     if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
-        compile_kernels()  # here once, so that the processes find the result on disk
+        network = wanted.space.graph(items[0].arch, wanted.task)
+        compile_kernels(type(network))  # here once, so that the processes find the result on disk
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
     yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
 

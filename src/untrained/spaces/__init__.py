@@ -4,7 +4,12 @@ from untrained.registry import Registry
 from untrained.spaces.base import FiniteSpace, Space
 
 SPACES: Registry[Space] = Registry(
-    "space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "blocks", "nasbench101_cells"})
+SPACES: Registry[Space] = Registry(
+    "space",
+    "untrained.spaces",
+    "SPACE",
+    helpers=frozenset({"base", "blocks", "nasbench101_cells", "random_recipes", "recipes"}),
+)
 )
 
 __all__ = ["SPACES", "FiniteSpace", "Space"]
