@@ -241,7 +241,7 @@ def _unordered(graph: Graph, concats: list[int]) -> Graph:
 
 
 def commutes(operation: Operation) -> bool:
-    """Whether the order of the operation's inputs does not matter: those of a linear layer have weights of their own."""
+    """Whether the order of its inputs does not matter; those of a linear layer have weights of their own."""
     return isinstance(operation, Sum | Product | Linear) or (isinstance(operation, Concat) and not operation.ordered)
 
 

@@ -4,12 +4,10 @@ from untrained.registry import Registry
 from untrained.spaces.base import FiniteSpace, Space
 
 SPACES: Registry[Space] = Registry(
-SPACES: Registry[Space] = Registry(
     "space",
     "untrained.spaces",
     "SPACE",
     helpers=frozenset({"base", "blocks", "nasbench101_cells", "random_recipes", "recipes"}),
-)
 )
 
 __all__ = ["SPACES", "FiniteSpace", "Space"]
