@@ -19,7 +19,6 @@ from untrained.graphs.graph import (
     BatchNorm,
     Concat,
     Conv,
-    Crop,
     GlobalAvgPool,
     Graph,
     Identity,
@@ -31,6 +30,7 @@ from untrained.graphs.graph import (
     Product,
     ReLU,
     Shape,
+    Shift,
     Sigmoid,
     Sum,
     Zero,
@@ -188,7 +188,7 @@ def _sums_read_by_sums_only(graph: Graph) -> frozenset[int]:
     return frozenset(sums - read_otherwise)
 
 
-_CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Crop, Concat)
+_CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Shift, Concat)
 
 
 def _concats_in_any_order(graph: Graph) -> list[int]:

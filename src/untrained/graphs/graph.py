@@ -124,10 +124,10 @@ class Truncate(_Operation):
 
 
 @_operation
-class Crop(_Operation):
-    """A feature map without its first `top` rows and `left` columns."""
+class Shift(_Operation):
+    """A feature map moved by `up` rows and `left` columns, which fall off; zeros come in from the other sides."""
 
-    top: int
+    up: int
     left: int
 
 
@@ -178,7 +178,7 @@ Operation = (
     | Blend
     | Concat
     | Truncate
-    | Crop
+    | Shift
     | AvgPool
     | MaxPool
     | GlobalAvgPool
@@ -325,9 +325,9 @@ class GraphBuilder:
         """The first `channels` of `x`; `x` itself if it has no more."""
         return x if self.shape(x)[0] == channels else self.add(Truncate(channels), (x,))
 
-    def crop(self, x: int, *, top: int, left: int) -> int:
-        """`x` without its first rows and columns."""
-        return self.add(Crop(top, left), (x,))
+    def shift(self, x: int, *, up: int, left: int) -> int:
+        """`x` without its first rows and columns, with as many zeros after its last."""
+        return self.add(Shift(up, left), (x,))
 
     def avg_pool(self, x: int, *, kernel: int, stride: int = 1, padding: int = 0, count_padding: bool = False) -> int:
         """Mean over a square window."""
@@ -415,11 +415,11 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
             if not 0 < n <= channels:
                 raise GraphError(f"cannot take the first {n} of {channels} channels")
             return (n, *size)
-        case Crop(top, left):
-            channels, height, width = _feature_map(shape)
-            if not (0 <= top < height and 0 <= left < width):
-                raise GraphError(f"cannot crop {top} rows and {left} columns of a map of {height}x{width}")
-            return (channels, height - top, width - left)
+        case Shift(up, left):
+            _channels, height, width = _feature_map(shape)
+            if not (0 <= up < height and 0 <= left < width):
+                raise GraphError(f"cannot move a map of {height}x{width} by {up} rows and {left} columns")
+            return shape
         case AvgPool(kernel, stride, padding) | MaxPool(kernel, stride, padding):
             channels, *size = _feature_map(shape)
             if any(2 * pad > reach for pad, reach in zip(padding, kernel, strict=True)):
