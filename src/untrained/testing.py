@@ -46,7 +46,7 @@ def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
             for member in (arch, mutant):
                 _require(space[space.index(member)] == member, f"space[index(arch)] is not arch for {member}")
         graph = space.graph(arch)
-        _require(graph.nodes[0].shape == space.task.input_shape, f"{text}: the graph does not read the task's input")
+        _require(graph.input_shape == space.task.input_shape, f"{text}: the graph does not read the task's input")
         live = simplify(graph)
         _require(simplify(live) == live, f"{text}: simplifying twice changes the graph")
         _require(cost.n_params(live) <= cost.n_params(graph), f"{text}: more live parameters than parameters")
@@ -63,7 +63,8 @@ def check_proxy(proxy: Proxy, *, space: str = "nasbench201", n: int = 4, seed: i
     _require(bool(proxy.summary and proxy.cite), "a proxy needs a docstring and a source")
     bound = proxy.bind()
     found = SPACES[space]
-    batch = load_batch("normal", found.task.input_shape, 4)
+    shape = found.task.input_shape
+    batch = load_batch("normal" if len(shape) == 3 else found.batch, shape, 4, vocabulary=found.task.n_classes)
     before = batch.x.copy()
     archs = found.sample(np.random.default_rng(seed), n)
     alone = [_values(bound(Network(found.graph(arch)), batch)) for arch in archs]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from untrained.errors import GraphError, MissingDependencyError
-from untrained.graphs.graph import GraphBuilder
+from untrained.graphs.graph import Graph, GraphBuilder
+from untrained.graphs.recurrent import Recurrent
 from untrained.proxies import BoundProxy, Needs, Network
 from untrained.spaces import Space
 from untrained.types import Arch, Batch, Outcome, Status, Task
@@ -64,18 +65,24 @@ def _collector_paused() -> Iterator[None]:
 
 
 @cache
-def compile_kernels() -> None:
+def compile_kernels(kind: type[Graph | Recurrent] = Graph) -> None:
     """Compile, or load from the compiler's cache on disk, what responses need, so that no proxy is timed with it."""
-    from untrained.graphs.width1 import lower, respond
-
-    b = GraphBuilder((1, 4, 4))
-    respond(lower(b.build([b.global_avg_pool(b.input)])), np.zeros((2, 1, 4, 4), np.float32), 1.0)
+    network: Graph | Recurrent
+    if kind is Recurrent:
+        b = GraphBuilder((1,), (1,))
+        network = Recurrent(b.build([b.linear(b.inputs, 1)]), (1, 1), vocabulary=1, steps=1)
+        batch = Batch("words", np.zeros((2, 1), np.int64), "")
+    else:
+        b = GraphBuilder((1, 4, 4))
+        network = b.build([b.global_avg_pool(b.input)])
+        batch = Batch("black", np.zeros((2, 1, 4, 4), np.float32), "")
+    Network(network).response(batch, 1.0)
 
 
 def _prepare(network: Network, proxy: BoundProxy) -> Outcome | None:
     """Do what counts as building, outside the proxy's time."""
     if Needs.RESPONSES in proxy.proxy.needs:
-        compile_kernels()
+        compile_kernels(type(network.graph))
         try:
             _ = network.width1
         except GraphError as error:

@@ -10,7 +10,8 @@ operation on equal inputs merges and equality is equality of expressions.
 
 import hashlib
 from functools import lru_cache
-from typing import Any
+from itertools import permutations
+from typing import Any, TypeVar
 
 from untrained.graphs.graph import (
     TRAINABLE,
@@ -26,23 +27,31 @@ from untrained.graphs.graph import (
     MaxPool,
     Node,
     Operation,
+    Product,
     ReLU,
     Shape,
     Shift,
+    Sigmoid,
     Sum,
     Zero,
 )
+from untrained.graphs.recurrent import Recurrent, resized
+
+N = TypeVar("N", Graph, Recurrent)
 
 
-def simplify(graph: Graph) -> Graph:
-    """The live part of a graph: what is computed, once, and reaches an output.
+def simplify(network: N) -> N:
+    """The live part of a network: what is computed, once, and reaches an output.
 
     Skips are resolved, zeros are carried through (a convolution or norm of zeros counts as zeros: all that is lost is
     a trainable constant), equal parameter-free operations are merged, and sums that only sums read are folded into
     their readers. Concatenations whose order of channels no reader can tell are marked as such. An output that is
-    always zero is a Zero node. Idempotent.
+    always zero is a Zero node. A recurrent network keeps the states that reach its output, see `live_cell`, and, where
+    these do not depend on x, the last layer alone. Idempotent.
     """
-    graph = _merge(graph)
+    if isinstance(network, Recurrent):
+        return _live_layers(network)
+    graph = _merge(network)
     while inner := _sums_read_by_sums_only(graph):
         graph = _merge(_fold(graph, inner))
     if free := _concats_in_any_order(graph):
@@ -52,17 +61,22 @@ def simplify(graph: Graph) -> Graph:
     return graph
 
 
-def key(graph: Graph) -> str:
+def key(network: Graph | Recurrent) -> str:
     """Identity of the trainable network: equal if and only if the flattened graphs are isomorphic.
 
-    32 hexadecimal digits; independent of the order in which nodes or summands were written.
+    32 hexadecimal digits; independent of the order in which nodes or summands were written. Of a recurrent network the
+    identity of the live cell alone, without number and sizes of layers.
     """
-    return _hexdigest(repr(certificate(_flatten(simplify(graph)))).encode())
+    graph = flatten(live_cell(network.cell) if isinstance(network, Recurrent) else simplify(network))
+    return _hexdigest(repr(certificate(graph)).encode())
 
 
-def width1_key(graph: Graph) -> str:
-    """Identity of the function computed when all weights are one constant. 32 hexadecimal digits."""
-    graph = _flatten(simplify(graph))
+def width1_key(network: Graph | Recurrent) -> str:
+    """Identity of the function computed when all weights are one constant. 32 hexadecimal digits, as in `key`."""
+    return _function(flatten(live_cell(network.cell) if isinstance(network, Recurrent) else simplify(network)))
+
+
+def _function(graph: Graph) -> str:
     digests = expression_digests(graph)
     return _hexdigest(b"".join([digests[i] for i in graph.outputs]))
 
@@ -72,7 +86,7 @@ def expression_digests(graph: Graph) -> list[bytes]:
     digests: list[bytes] = []
     for operation, inputs, shape in graph.nodes:
         parts = [digests[i] for i in inputs]
-        if commutes(operation):
+        if len(parts) > 1 and commutes(operation):
             parts.sort()
         digests.append(hashlib.blake2b(_label(operation, shape).encode() + b"".join(parts), digest_size=16).digest())
     return digests
@@ -106,7 +120,9 @@ def _merge(graph: Graph) -> Graph:
         kind = type(operation)
         if len(old_inputs) == 1:
             source = place[old_inputs[0]]
-            if source == _NOTHING or kind is Zero:
+            if source == _NOTHING and kind is Sigmoid:
+                place.append(put(operation, (zeros(old_inputs[0]),), shape))
+            elif source == _NOTHING or kind is Zero:
                 place.append(_NOTHING)
             elif kind in _TRANSPARENT:
                 place.append(source)
@@ -118,21 +134,27 @@ def _merge(graph: Graph) -> Graph:
             continue
         inputs = [place[i] for i in old_inputs]
         live = [i for i in inputs if i != _NOTHING]
-        if old_inputs and not live:
+        if old_inputs and (not live or (kind is Product and len(live) < len(inputs))):
             place.append(_NOTHING)
         elif kind is Sum:
             place.append(live[0] if len(live) == 1 else put(operation, tuple(sorted(live)), shape))
-        elif kind is Concat:
+        elif kind is Product:
+            place.append(put(operation, tuple(sorted(live)), shape))
+        elif kind in TRAINABLE:
+            place.append(len(nodes))
+            nodes.append(Node(operation, tuple(live), shape))
+        elif old_inputs:  # a concatenation or a blend
             filled = [zeros(old) if new == _NOTHING else new for old, new in zip(old_inputs, inputs, strict=True)]
             place.append(put(operation, tuple(sorted(filled) if commutes(operation) else filled), shape))
         else:
-            place.append(put(operation, tuple(live), shape))
+            place.append(put(operation, (), shape))
     outputs = tuple([zeros(o) if place[o] == _NOTHING else place[o] for o in graph.outputs])
     return _prune(Graph(tuple(nodes), outputs))
 
 
 _NOTHING = -1
-_TRANSPARENT = (Identity, Sum, Concat)  # with one input, these are that input
+_SORTED = (Sum, Product)  # whose inputs stand in ascending order once merged
+_TRANSPARENT = (Identity, Sum, Product, Concat)  # with one input, these are that input
 _ZERO = Zero()
 _UNORDERED = Concat(ordered=False)
 
@@ -172,14 +194,29 @@ _CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Shift, Concat)
 def _concats_in_any_order(graph: Graph) -> list[int]:
     """Concatenations that only full convolutions and linear layers read, or channelwise operations that these read.
 
-    With its channels in another order such a network is the same: the layers' weights change places with them.
+    With its channels in another order such a network is the same: the layers' weights change places with them. A sum
+    may add what comes from a convolution and is read nowhere else, whose channels change places as well.
     """
     concats = [i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Concat)]
     if not concats:
         return []
     free = [True] * len(graph.nodes)
+    readings = [0] * len(graph.nodes)
+    for node in graph.nodes:
+        for source in node.inputs:
+            readings[source] += 1
     for output in graph.outputs:
         free[output] = False
+        readings[output] += 1
+
+    def movable(position: int) -> bool:
+        operation, inputs, _ = graph.nodes[position]
+        if readings[position] > 1:
+            return False
+        if isinstance(operation, Conv):
+            return operation.groups == 1
+        return type(operation) in _CHANNELWISE and len(inputs) == 1 and movable(inputs[0])
+
     for position in range(len(graph.nodes) - 1, concats[0], -1):
         operation, inputs, _ = graph.nodes[position]
         mixes = passes = False
@@ -188,6 +225,8 @@ def _concats_in_any_order(graph: Graph) -> list[int]:
             passes = operation.groups == operation.out_channels == graph.nodes[inputs[0]].shape[0]
         elif free[position]:
             passes = type(operation) in _CHANNELWISE
+            if type(operation) is Sum:
+                passes = sum([not movable(source) for source in inputs]) <= 1
         if not (mixes or (passes and free[position]) or type(operation) is Linear):
             for source in inputs:
                 free[source] = False
@@ -202,8 +241,8 @@ def _unordered(graph: Graph, concats: list[int]) -> Graph:
 
 
 def commutes(operation: Operation) -> bool:
-    """Whether the order of the operation's inputs does not matter."""
-    return isinstance(operation, Sum) or (isinstance(operation, Concat) and not operation.ordered)
+    """Whether the order of its inputs does not matter; those of a linear layer have weights of their own."""
+    return isinstance(operation, Sum | Product | Linear) or (isinstance(operation, Concat) and not operation.ordered)
 
 
 def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
@@ -221,13 +260,68 @@ def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
     return Graph(tuple(nodes), graph.outputs)
 
 
-def _flatten(graph: Graph) -> Graph:
+def flatten(graph: Graph) -> Graph:
     """Write every sum in terms of what is not a sum, so that no association of summands can be told from another."""
     while True:
         sums = frozenset(i for i, node in enumerate(graph.nodes) if isinstance(node.operation, Sum))
         if all(sums.isdisjoint(graph.nodes[i].inputs) for i in sums):
             return graph
         graph = _merge(_fold(graph, sums))
+
+
+# --- recurrent cells -----------------------------------------------------------------------------------------------
+
+
+def live_cell(cell: Graph) -> Graph:
+    """The part of a recurrent cell on which its first state depends, now or in later steps, simplified.
+
+    Inputs are x and the previous states, outputs the new ones. States that never reach the first one vanish. The others
+    are numbered in an order of their own, so that cells that differ in the numbering alone have equal keys.
+    """
+    cell = simplify(cell)
+    reach: list[int] = []  # of every node the inputs it depends on, as bits
+    for i, node in enumerate(cell.nodes):
+        bits = 1 << i if not node.inputs else 0
+        for source in node.inputs:
+            bits |= reach[source]
+        reach.append(bits)
+    states = [0]
+    for state in states:
+        states += [k for k in range(len(cell.outputs)) if reach[cell.outputs[state]] >> 1 + k & 1 and k not in states]
+    states.sort()
+    if len(states) < len(cell.outputs):
+        cell = simplify(_renumbered(cell, states))
+    if len(states) > 2:
+        flat = flatten(cell)
+        orders = [[0, *rest] for rest in permutations(range(1, len(states)))]
+        functions = [_function(_renumbered(flat, order)) for order in orders]
+        numbered = [
+            _renumbered(cell, order)
+            for order, function in zip(orders, functions, strict=True)
+            if function == min(functions)
+        ]
+        cell = numbered[0] if len(numbered) == 1 else min(numbered, key=key)
+    return cell
+
+
+def _renumbered(cell: Graph, states: list[int]) -> Graph:
+    """The cell with these of its states, in this order."""
+    n_inputs = cell.n_inputs
+    place = {0: 0, **{1 + old: 1 + new for new, old in enumerate(states)}}
+    nodes = [cell.nodes[0], *[Node(Input(1 + new), (), cell.nodes[1].shape) for new in range(len(states))]]
+    for i, (operation, inputs, shape) in enumerate(cell.nodes[n_inputs:], start=n_inputs):
+        if all(source in place for source in inputs):  # what reads another state is not read by these
+            places = [place[source] for source in inputs]
+            place[i] = len(nodes)
+            nodes.append(Node(operation, tuple(sorted(places) if type(operation) in _SORTED else places), shape))
+    return Graph(tuple(nodes), tuple([place[cell.outputs[state]] for state in states]))
+
+
+def _live_layers(network: Recurrent) -> Recurrent:
+    cell, sizes = live_cell(network.cell), network.sizes
+    if not any(0 in node.inputs and isinstance(node.operation, Linear) for node in cell.nodes):
+        cell, sizes = resized(cell, sizes[-1], sizes[-1]), sizes[-1:] * 2
+    return Recurrent(cell, sizes, network.vocabulary, network.steps)
 
 
 # --- canonical labelling -------------------------------------------------------------------------------------------

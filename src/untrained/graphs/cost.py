@@ -1,44 +1,76 @@
-"""What a graph costs: parameters, multiply-accumulates, depth, and how often each operation occurs."""
+"""What a network costs: parameters, multiply-accumulates, depth, and how often each operation occurs."""
 
 from collections import Counter
 from functools import cache
 
-from untrained.graphs.graph import BatchNorm, Conv, Graph, Linear, Operation, Shape
+from untrained.graphs.graph import BatchNorm, Conv, Graph, Linear, Node, Operation, Shape
+from untrained.graphs.recurrent import Recurrent
 
 
-def n_params(graph: Graph) -> int:
+def n_params(network: Graph | Recurrent) -> int:
     """Trainable numbers: weights and biases of convolutions and linear layers, scale and shift of batch norms.
+
+    Of a recurrent network also the embedding and the decoder, whose weights are the same, with its bias.
 
     >>> from untrained.graphs.graph import GraphBuilder
     >>> b = GraphBuilder((3, 8, 8))
     >>> n_params(b.build([b.batch_norm(b.conv(b.input, 4, kernel=3))]))
     116
     """
-    nodes = graph.nodes
-    return sum([_n_params(operation, nodes[inputs[0]].shape) for operation, inputs, _ in nodes if inputs])
+    if isinstance(network, Recurrent):
+        return sum(map(n_params, network.layers())) + network.vocabulary * (network.sizes[-1] + 1)
+    nodes = network.nodes
+    return sum([_n_params(operation, _read(nodes, inputs)) for operation, inputs, _ in nodes if inputs])
 
 
-def n_flops(graph: Graph) -> int:
+def n_flops(network: Graph | Recurrent) -> int:
     """Multiply-accumulates of convolutions and linear layers for one image, additions of biases included.
 
-    This is the "FLOPs" of the NAS-Bench-201 and NATS-Bench files, which count norms, activations and pools as free.
+    This is the "FLOPs" of the NAS-Bench-201 and NATS-Bench files, which count norms, activations and pools as free. Of
+    a recurrent network those for one text, all its steps, decoder included.
     """
-    nodes = graph.nodes
-    return sum([_n_flops(operation, nodes[inputs[0]].shape, shape) for operation, inputs, shape in nodes if inputs])
+    if isinstance(network, Recurrent):
+        return network.steps * (sum(map(n_flops, network.layers())) + network.vocabulary * (network.sizes[-1] + 1))
+    nodes = network.nodes
+    return sum([_n_flops(operation, _read(nodes, inputs), shape) for operation, inputs, shape in nodes if inputs])
 
 
-def depth(graph: Graph) -> int:
-    """Convolutions and linear layers on the longest path to an output."""
+def depth(network: Graph | Recurrent) -> int:
+    """Convolutions and linear layers on the longest path to an output.
+
+    Of a recurrent network those on the longest path through all its layers in one step, decoder included.
+    """
+    if isinstance(network, Recurrent):
+        x = 0
+        for cell in network.layers():
+            x = _depths(cell, x)[cell.outputs[0]]
+        return x + 1
+    depths = _depths(network, 0)
+    return max(depths[o] for o in network.outputs)
+
+
+def operation_counts(network: Graph | Recurrent) -> dict[str, int]:
+    """How often each kind of operation occurs, e.g. {"Conv 3x3": 5, "BatchNorm": 5}; inputs of cells left out."""
+    if isinstance(network, Recurrent):
+        counts = Counter(["Embedding"])
+        for cell in network.layers():
+            counts.update(operation_counts(Graph(cell.nodes[cell.n_inputs :], cell.outputs)))
+        return dict(counts + Counter(["Linear"]))
+    return dict(Counter(_kind(node.operation) for node in network.nodes))
+
+
+def _depths(graph: Graph, x: int) -> list[int]:
+    """Of every node, where the first input is `x` deep and the others 0."""
     depths: list[int] = []
     for operation, inputs, _ in graph.nodes:
-        longest = max([depths[i] for i in inputs], default=0)
+        longest = max([depths[i] for i in inputs], default=0 if depths else x)
         depths.append(longest + isinstance(operation, Conv | Linear))
-    return max(depths[o] for o in graph.outputs)
+    return depths
 
 
-def operation_counts(graph: Graph) -> dict[str, int]:
-    """How often each kind of operation occurs, e.g. {"Conv 3x3": 5, "BatchNorm": 5}."""
-    return dict(Counter(_kind(node.operation) for node in graph.nodes))
+def _read(nodes: tuple[Node, ...], inputs: tuple[int, ...]) -> Shape:
+    """The shape of what is read; several vectors are as good as one, joined."""
+    return nodes[inputs[0]].shape if len(inputs) == 1 else (sum([nodes[i].shape[0] for i in inputs]),)
 
 
 def _kind(operation: Operation) -> str:

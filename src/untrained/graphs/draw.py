@@ -18,7 +18,12 @@ _LOOKS: dict[type[g.Operation], tuple[str, str, str]] = {
     g.Conv: ("conv", "#c5dbf4", "#2763a8"),
     g.BatchNorm: ("batch norm", "#fdebcf", "#c07f1d"),
     g.ReLU: ("relu", "#fdebcf", "#c07f1d"),
+    g.LeakyReLU: ("leaky relu", "#fdebcf", "#c07f1d"),
+    g.Sigmoid: ("sigmoid", "#fdebcf", "#c07f1d"),
+    g.Tanh: ("tanh", "#fdebcf", "#c07f1d"),
     g.Sum: ("sum", "#ffffff", "#4a4f57"),
+    g.Product: ("product", "#ffffff", "#4a4f57"),
+    g.Blend: ("blend", "#ffffff", "#4a4f57"),
     g.Concat: ("concat", "#ffffff", "#4a4f57"),
     g.Truncate: ("truncate", "#ffffff", "#4a4f57"),
     g.Shift: ("shift", "#ffffff", "#4a4f57"),
@@ -27,6 +32,7 @@ _LOOKS: dict[type[g.Operation], tuple[str, str, str]] = {
     g.GlobalAvgPool: ("global avg pool", "#d5ecd4", "#3f8f4a"),
     g.Linear: ("linear", "#e6daf0", "#7b52a0"),
 }
+_SIGNS: dict[type[g.Operation], str] = {g.Sum: "+", g.Product: "×"}
 _Boxes = list[tuple[list[str], g.Operation]]  # lines of text, and the operation that gives the colour
 _Arrows = list[tuple[int, int]]
 _Layout = tuple[list[int], list[float], list[list[int]]]
@@ -97,7 +103,7 @@ def draw_cell(graph: g.Graph, target: "str | PathLike[str] | Axes") -> None:
     letters = [[TextPath((0, 0), line, size=10) for line in texts] for texts, _ in boxes]
     heights = [14.0 * len(texts) + 8 for texts, _ in boxes]
     widths = [max(22.0, *[float(line.vertices[:, 0].max()) + 14 for line in lines]) for lines in letters]
-    radii = [11.0 if isinstance(main, g.Sum | g.Concat) else 5.0 for _, main in boxes]
+    radii = [11.0 if isinstance(main, g.Sum | g.Product | g.Concat) else 5.0 for _, main in boxes]
     layer, y, routes = _best_layout(heights, arrows)
     spans = [max(w for w, at in zip(widths, layer, strict=False) if at == k) for k in range(max(layer) + 1)]
     left = [sum(spans[:k]) + 30.0 * k for k in range(len(spans))]
@@ -129,7 +135,7 @@ def draw_cell(graph: g.Graph, target: "str | PathLike[str] | Axes") -> None:
     for i, (texts, main) in enumerate(boxes):
         r, (fill, outline) = radii[i], _colours(main)
         inner = (x[i] - widths[i] / 2 + r, y[i] - heights[i] / 2 + r), widths[i] - 2 * r, heights[i] - 2 * r
-        style = f"{'circle' if isinstance(main, g.Sum) else 'round'},pad={r}"
+        style = f"{'circle' if type(main) in _SIGNS else 'round'},pad={r}"
         dashes, ink = ("--", "#8b9099") if isinstance(main, g.Zero) else ("-", "#20242a")
         axes.add_artist(FancyBboxPatch(*inner, style, facecolor=fill, edgecolor=outline, linestyle=dashes, zorder=2))
         for k, text in enumerate(letters[i]):
@@ -188,7 +194,8 @@ def _boxes(graph: g.Graph) -> tuple[_Boxes, _Arrows]:
     boxes: _Boxes = []
     for chain in chains:
         main = next((operation for operation in chain if isinstance(operation, g.Conv)), chain[-1])
-        boxes.append((["+"] if isinstance(main, g.Sum) else [_words(operation) for operation in chain], main))
+        sign = _SIGNS.get(type(main))
+        boxes.append(([sign] if sign else [_words(operation) for operation in chain], main))
     for k, output in enumerate(graph.outputs):
         arrows.append((box[output], len(boxes)))
         boxes.append(([_output_name(graph, k)], g.Input()))

@@ -11,6 +11,7 @@ from untrained.errors import GraphError
 Shape = tuple[int, ...]  # (channels, height, width) of a feature map, (features,) of a vector; the batch is implied
 
 T = TypeVar("T")
+_new = tuple.__new__  # of a Node, without the detour that a named tuple takes
 
 
 class _Operation:
@@ -76,8 +77,33 @@ class ReLU(_Operation):
 
 
 @_operation
+class LeakyReLU(_Operation):
+    """x where x is positive, x / 100 elsewhere."""
+
+
+@_operation
+class Sigmoid(_Operation):
+    """1 / (1 + exp(-x))."""
+
+
+@_operation
+class Tanh(_Operation):
+    """Hyperbolic tangent."""
+
+
+@_operation
 class Sum(_Operation):
     """Element-wise sum of all inputs; an input may occur several times."""
+
+
+@_operation
+class Product(_Operation):
+    """Element-wise product of all inputs; an input may occur several times."""
+
+
+@_operation
+class Blend(_Operation):
+    """a * b + (1 - a) * c for the inputs a, b, c, element by element."""
 
 
 @_operation
@@ -131,7 +157,7 @@ class GlobalAvgPool(_Operation):
 
 @_operation
 class Linear(_Operation):
-    """Dense layer on a vector."""
+    """Dense layer: a weight matrix for each input vector, whose results are added up, and at most one bias."""
 
     out_features: int
     bias: bool
@@ -144,7 +170,12 @@ Operation = (
     | Conv
     | BatchNorm
     | ReLU
+    | LeakyReLU
+    | Sigmoid
+    | Tanh
     | Sum
+    | Product
+    | Blend
     | Concat
     | Truncate
     | Shift
@@ -175,6 +206,11 @@ class Graph:
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of the first input."""
+        return self.nodes[0].shape
 
     @property
     def n_inputs(self) -> int:
@@ -257,9 +293,29 @@ class GraphBuilder:
         """max(x, 0)."""
         return self.add(_RELU, (x,))
 
+    def leaky_relu(self, x: int) -> int:
+        """X where x is positive, x / 100 elsewhere."""
+        return self.add(_LEAKY_RELU, (x,))
+
+    def sigmoid(self, x: int) -> int:
+        """1 / (1 + exp(-x))."""
+        return self.add(_SIGMOID, (x,))
+
+    def tanh(self, x: int) -> int:
+        """Hyperbolic tangent."""
+        return self.add(_TANH, (x,))
+
     def sum(self, inputs: Sequence[int]) -> int:
         """Element-wise sum."""
         return self.add(_SUM, inputs)
+
+    def product(self, inputs: Sequence[int]) -> int:
+        """Element-wise product."""
+        return self.add(_PRODUCT, inputs)
+
+    def blend(self, gate: int, one: int, other: int) -> int:
+        """`one` where `gate` is 1, `other` where it is 0, and between the two between."""
+        return self.add(_BLEND, (gate, one, other))
 
     def concat(self, inputs: Sequence[int]) -> int:
         """Concatenation along channels."""
@@ -285,9 +341,9 @@ class GraphBuilder:
         """Mean over all positions."""
         return self.add(_GLOBAL_AVG_POOL, (x,))
 
-    def linear(self, x: int, out_features: int, *, bias: bool = True) -> int:
-        """A dense layer."""
-        return self.add(_linear(out_features, bias), (x,))
+    def linear(self, x: int | Sequence[int], out_features: int, *, bias: bool = True) -> int:
+        """A dense layer on one vector, or on several."""
+        return self.add(_linear(out_features, bias), (x,) if isinstance(x, int) else x)
 
     def insert(self, part: Graph, *xs: int) -> int:
         """Append a finished graph that reads `xs`; returns its first output. Its shapes are taken as they are.
@@ -305,7 +361,7 @@ class GraphBuilder:
         if n_inputs == 1:
             (x,) = xs
             for operation, inputs, shape in part.nodes[1:]:
-                nodes.append(Node(operation, tuple([i + shift if i else x for i in inputs]), shape))
+                nodes.append(_new(Node, (operation, tuple([i + shift if i else x for i in inputs]), shape)))
         else:
             for operation, inputs, shape in part.nodes[n_inputs:]:
                 places = tuple([i + shift if i >= n_inputs else xs[i] for i in inputs])
@@ -326,18 +382,22 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
         GraphError: wrong number or kind of inputs, or a window larger than the padded input.
     """
     match operation:
-        case Sum() | Concat():
+        case Sum() | Product() | Concat() | Linear():
             if not inputs:
                 raise GraphError("needs at least one input")
+        case Blend():
+            if len(inputs) != 3:
+                raise GraphError(f"takes three inputs, got {len(inputs)}")
         case Input():
             raise GraphError("an input cannot be added to a graph; name all input shapes when its building begins")
         case _ if len(inputs) != 1:
             raise GraphError(f"takes one input, got {len(inputs)}")
     shape = inputs[0]
     match operation:
-        case Sum():
+        case Sum() | Product() | Blend():
             if any(other != shape for other in inputs):
-                raise GraphError(f"a sum needs equal shapes, got {', '.join(map(str, inputs))}")
+                kind = type(operation).__name__.lower()
+                raise GraphError(f"a {kind} needs equal shapes, got {', '.join(map(str, inputs))}")
             return shape
         case Concat():
             if any(len(other) != len(shape) or other[1:] != shape[1:] for other in inputs):
@@ -369,8 +429,9 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
             channels = _feature_map(shape)[0]
             return shape if isinstance(operation, BatchNorm) else (channels,)
         case Linear(out_features):
-            if len(shape) != 1:
-                raise GraphError(f"a linear layer reads a vector, got shape {shape}")
+            for other in inputs:
+                if len(other) != 1:
+                    raise GraphError(f"a linear layer reads a vector, got shape {other}")
             return (out_features,)
         case _:
             return shape
@@ -392,6 +453,7 @@ def _window_count(size: int, kernel: int, stride: int, padding: int, dilation: i
 # Operations are values: equal ones are built once and shared, since whole spaces of graphs are built in seconds.
 _IDENTITY = Identity()
 _BATCH_NORM, _RELU, _SUM, _CONCAT, _GLOBAL_AVG_POOL = BatchNorm(), ReLU(), Sum(), Concat(), GlobalAvgPool()
+_LEAKY_RELU, _SIGMOID, _TANH, _PRODUCT, _BLEND = LeakyReLU(), Sigmoid(), Tanh(), Product(), Blend()
 
 
 @cache

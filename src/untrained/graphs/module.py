@@ -1,5 +1,7 @@
 """Graph -> nn.Module: the full network, one submodule per trainable operation. The only file of `graphs` with torch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,22 +9,29 @@ from untrained.errors import GraphError, MissingDependencyError
 from untrained.graphs.graph import (
     AvgPool,
     BatchNorm,
+    Blend,
     Concat,
     Conv,
     GlobalAvgPool,
     Graph,
     Identity,
     Input,
+    LeakyReLU,
     Linear,
     MaxPool,
     Operation,
+    Product,
     ReLU,
     Shape,
     Shift,
+    Sigmoid,
     Sum,
+    Tanh,
     Truncate,
     Zero,
 )
+from untrained.graphs.recurrence import embedding
+from untrained.graphs.recurrent import Recurrent
 
 try:
     import torch
@@ -48,7 +57,7 @@ class GraphModule(nn.Module):
         self._last_use = {source: i for i, node in enumerate(graph.nodes) for source in node.inputs}
         for i, node in enumerate(graph.nodes):
             if node.inputs:
-                layer = _layer(node.operation, graph.nodes[node.inputs[0]].shape)
+                layer = _layer(node.operation, [graph.nodes[source].shape for source in node.inputs])
                 if layer is not None:
                     self.add_module(f"node{i}", layer)
 
@@ -65,6 +74,58 @@ class GraphModule(nn.Module):
                 if self._last_use[source] == i and source not in self.graph.outputs:
                     values.pop(source, None)
         return tuple(values[output] for output in self.graph.outputs)
+
+
+class LinearSum(nn.Module):
+    """Dense layer on several vectors: the sum of what a layer gives for each, of which the first alone has a bias."""
+
+    def __init__(self, in_features: Sequence[int], out_features: int, bias: bool) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(
+            [nn.Linear(size, out_features, bias=bias and i == 0) for i, size in enumerate(in_features)]
+        )
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        """The layer's output, shape (n, out_features), for as many vectors as it reads."""
+        first, *others = [part(x) for part, x in zip(self.parts, xs, strict=True)]
+        return sum(others, start=first)
+
+
+class RecurrentModule(nn.Module):
+    """Runs a recurrent network over texts; `cells` are its layers, `decoder` has the weights of `embedding`.
+
+    >>> from untrained.graphs.graph import GraphBuilder
+    >>> b = GraphBuilder((4,), (6,))
+    >>> module = RecurrentModule(Recurrent(b.build([b.tanh(b.linear(b.inputs, 6))]), (4, 6, 4), 10, 3))
+    >>> [tuple(out.shape) for out in module(torch.zeros(5, 3, dtype=torch.int64))]
+    [(3, 5, 4), (3, 5, 10)]
+    """
+
+    def __init__(self, network: Recurrent) -> None:
+        """The network as written, parts that no output depends on included."""
+        super().__init__()
+        self.network = network
+        self.embedding = nn.Embedding(network.vocabulary, network.sizes[0])
+        self.cells = nn.ModuleList([GraphModule(cell) for cell in network.layers()])
+        self.decoder = nn.Linear(network.sizes[-1], network.vocabulary)
+        self.decoder.weight = self.embedding.weight
+
+    def forward(self, words: Tensor, start: float = 0.0) -> tuple[Tensor, Tensor]:
+        """First states of the last layer, shape (steps, n, units), and what the decoder makes of them.
+
+        Args:
+            words: texts, shape (n, steps), int64.
+            start: the value of all states before the first word.
+        """
+        series = self.embedding(words.T)
+        for cell, units in zip(self.cells, self.network.sizes[1:], strict=True):
+            states = [series.new_full((len(words), units), start)] * len(self.network.cell.outputs)
+            outputs = []
+            for x in series:
+                states = cell(x, *states)
+                outputs.append(states[0])
+            series = torch.stack(outputs)
+        return series, self.decoder(series)
 
 
 def set_constant(module: nn.Module, weight: float) -> None:
@@ -96,7 +157,30 @@ def respond(graph: Graph, x: NDArray[np.floating], weight: float) -> NDArray[np.
     return out
 
 
-def _layer(operation: Operation, shape: Shape) -> nn.Module | None:
+def respond_recurrent(network: Recurrent, x: NDArray[np.int64], weight: float, dtype: str) -> NDArray[np.floating]:
+    """States of the full network with all weights and biases of its cells `weight`: what recurrence.respond equals.
+
+    Args:
+        network: the network.
+        x: texts, shape (n, steps).
+        weight: the constant, also of all states before the first word.
+        dtype: float32 or float64.
+
+    Returns:
+        The first states of the last layer, shape (steps * n, units): every unit is the constant-weight response.
+    """
+    module = RecurrentModule(network).to(getattr(torch, dtype)).eval()
+    with torch.no_grad():
+        for parameter in module.cells.parameters():
+            parameter.fill_(weight)
+        module.embedding.weight.copy_(torch.from_numpy(embedding(network.vocabulary, network.sizes[0]).copy()))
+        series, _ = module(torch.from_numpy(np.array(x)), weight)
+        out: NDArray[np.floating] = series.flatten(0, 1).numpy()
+    return out
+
+
+def _layer(operation: Operation, shapes: list[Shape]) -> nn.Module | None:
+    shape = shapes[0]
     match operation:
         case Conv(out_channels, kernel, stride, padding, dilation, groups, bias):
             return nn.Conv2d(shape[0], out_channels, kernel, stride, padding, dilation, groups, bias)
@@ -108,8 +192,10 @@ def _layer(operation: Operation, shape: Shape) -> nn.Module | None:
             return nn.AvgPool2d(kernel, stride, padding, count_include_pad=count_padding)
         case MaxPool(kernel, stride, padding):
             return nn.MaxPool2d(kernel, stride, padding)
-        case Linear(out_features, bias):
+        case Linear(out_features, bias) if len(shapes) == 1:
             return nn.Linear(shape[0], out_features, bias)
+        case Linear(out_features, bias):
+            return LinearSum([features for (features,) in shapes], out_features, bias)
         case _:
             return None
 
@@ -122,6 +208,17 @@ def _apply(operation: Operation, inputs: list[Tensor], shape: Shape) -> Tensor:
             return inputs[0].new_zeros((len(inputs[0]), *shape))
         case Sum():
             return sum(inputs[1:], start=inputs[0])
+        case Product():
+            return torch.stack(inputs).prod(dim=0)
+        case Blend():
+            gate, one, other = inputs
+            return gate * one + (1 - gate) * other
+        case LeakyReLU():
+            return nn.functional.leaky_relu(inputs[0])
+        case Sigmoid():
+            return inputs[0].sigmoid()
+        case Tanh():
+            return inputs[0].tanh()
         case Concat():
             return torch.cat(inputs, dim=1)
         case Truncate(channels):

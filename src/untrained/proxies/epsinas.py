@@ -43,7 +43,7 @@ def epsinas(
     and a few in a row underflow to zero: 9,226 of the 15,625 NAS-Bench-201 cells are defined. The published constants
     are 1e-7 and 1 for NAS-Bench-201, 1e-4 and 10 for NAS-Bench-101, 1e-5 and 1e-3 for NAS-Bench-NLP.
     """
-    if not network.width1.readout:
+    if not network.connected:
         return Outcome(None, Status.UNDEFINED, "no path from input to output")
     normalised = []
     for weight in (low, high):

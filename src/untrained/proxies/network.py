@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import Graph
+from untrained.graphs.recurrent import Recurrent
 from untrained.types import Batch
 
 if TYPE_CHECKING:
+    from untrained.graphs.recurrence import Recurrence
     from untrained.graphs.width1 import Program
 
 
@@ -23,32 +25,50 @@ class Network:
     True
     """
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph | Recurrent) -> None:
         """`graph` is the network as written, dead parts included."""
         self.graph = graph
         self._responses: dict[tuple[str, float, str], NDArray[Any]] = {}
 
     @cached_property
-    def live(self) -> Graph:
+    def live(self) -> Graph | Recurrent:
         """The part that is computed and reaches an output."""
         return simplify(self.graph)
 
     @cached_property
-    def width1(self) -> "Program":
-        """The plane program of the first output."""
-        from untrained.graphs.width1 import lower  # here, since counting parameters needs no compiler
+    def width1(self) -> "Program | Recurrence":
+        """The program of the first output under constant weights: of planes, or of numbers for each step."""
+        if isinstance(self.graph, Recurrent):
+            from untrained.graphs import recurrence  # here, since counting parameters needs no compiler
 
-        return lower(self.graph)
+            return recurrence.lower(self.graph)
+        from untrained.graphs import width1
+
+        return width1.lower(self.graph)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a path leads from the input to the first output."""
+        program = self.width1
+        return program.connected if isinstance(self.graph, Recurrent) else bool(program.readout)
 
     def response(self, batch: Batch, weight: float, dtype: str = "float32") -> NDArray[np.floating]:
-        """One number per image: the first output when every weight is `weight`, every bias 0.
+        """The first output when every weight is `weight`: one number per image, biases being 0.
+
+        Of a recurrent network one number per step and text, biases being `weight` too, as in the published program.
 
         Raises:
-            GraphError: the network has operations that constant weights do not reduce to planes.
+            GraphError: the network has operations that constant weights do not reduce to planes or numbers, or reads
+                another kind or size of input.
         """
         key = (batch.digest, weight, dtype)
         if key not in self._responses:
-            from untrained.graphs.width1 import respond
-
-            self._responses[key] = respond(self.width1, batch.x.astype(dtype, copy=False), weight)
+            self._responses[key] = self._respond(batch, weight, dtype)
         return self._responses[key]
+
+    def _respond(self, batch: Batch, weight: float, dtype: str) -> NDArray[np.floating]:
+        from untrained.graphs import recurrence, width1
+
+        if isinstance(self.width1, recurrence.Recurrence):
+            return recurrence.respond(self.width1, batch, weight, dtype)
+        return width1.respond(self.width1, batch.x.astype(dtype, copy=False), weight)

@@ -7,7 +7,12 @@ SPACES: Registry[Space] = Registry(
     "space",
     "untrained.spaces",
     "SPACE",
-    helpers=frozenset({"base", "nasbench101_cells", "nds", "nds_genotype", "nds_operations"}),
+    helpers=frozenset(
+        {
+            *("base", "blocks", "nasbench101_cells", "nds", "nds_genotype", "nds_operations"),
+            *("random_recipes", "recipes"),
+        }
+    ),
 )
 
 __all__ = ["SPACES", "FiniteSpace", "Space"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from untrained.errors import OutOfSpaceError
 from untrained.graphs import canonical
 from untrained.graphs.graph import Graph
+from untrained.graphs.recurrent import Recurrent
 from untrained.types import Arch, Scope, Task
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class Space(ABC):
     published: ClassVar[Published] = MappingProxyType({})
 
     @abstractmethod
-    def graph(self, arch: Arch, task: Task | None = None) -> Graph:
+    def graph(self, arch: Arch, task: Task | None = None) -> Graph | Recurrent:
         """The whole network as written, dead parts included; `task` defaults to the benchmark's own."""
 
     @abstractmethod
