@@ -28,6 +28,7 @@ def test_all_forms_of_a_text_are_one_architecture() -> None:
     arch = SPACE.parse(net(width=16, depth=20))
     for text in (
         net(width=16, depth=20, drop_prob=0.2),
+        net(width=16, depth=20, of_another_program=[1]),
         json.dumps({"genotype": PLAIN}),
         json.dumps(PLAIN),
         "  " + json.dumps({"genotype": PLAIN, "aux": False}, indent=2) + "\n",

@@ -13,6 +13,7 @@ Edge = tuple[str, int]
 
 MAX_WIDTH, MAX_DEPTH = 1024, 200
 DEFAULT_WIDTH, DEFAULT_DEPTH = 16, 20  # of pycls, core/config.py
+_SIZES = {"width", "depth", "aux"}
 _OF_TRAINING = {"drop_prob", "aux_weight"}  # these are in the files too, and make no other network
 
 
@@ -68,14 +69,15 @@ def read_net(text: str, rules: Rules) -> Net:
 
     Three forms are read: the `net` object of the NDS files ({"genotype": {...}, "width": 16, ...}), its genotype alone,
     and the DARTS text Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), ...). What is not given
-    is pycls's default: width 16, depth 20, no auxiliary head.
+    is pycls's default: width 16, depth 20, no auxiliary head. What else a complete net object has is not read.
 
     Raises:
         OutOfSpaceError: the text has another form, or breaks a rule; the message says where.
     """
     net = _plain(text, rules)
     genotype = net.pop("genotype")
-    _known(net, {"width", "depth", "aux"} | _OF_TRAINING, rules, "a net", ())
+    if not net.keys() >= _SIZES:  # a misspelt one would be replaced by its default
+        _known(net, _SIZES | _OF_TRAINING, rules, "a net", ())
     parts = ("normal", "normal_concat", "reduce", "reduce_concat")
     if not isinstance(genotype, dict):
         raise _error(rules, f"a genotype is an object with {', '.join(parts)}, got {_shown(genotype)}")
