@@ -71,7 +71,7 @@ def test_accuracies_are_those_published_elsewhere(imported: Callable[[str], Impo
     for dataset, metric, column in (
         ("cifar10", "test_accuracy_200ep", "c10_test_200ep"),
         ("cifar100", "test_accuracy_200ep", "c100_test_200ep"),
-        ("cifar10_valid", "valid_accuracy_200ep", "c10_val_200ep"),
+        ("cifar10_valid", "test_accuracy_200ep_seed888", "c10_val_200ep"),
     ):
         truth = table.read(dataset, metric)
         expected = [float(rows[text][column]) / 100 for text in truth.arch]
@@ -100,3 +100,27 @@ def test_every_entry_of_the_manifest_feeds_a_table_that_reads_it() -> None:
             table: Any = TABLES[entry.feeds]
             assert entry.name in table.sources
             assert table.space in SPACES
+
+
+def test_networks_of_the_nds_files_are_in_the_form_of_their_space(
+    shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNTRAINED_CACHE", str(tmp_path / "cache"))
+    networks = json.loads(shared("golden/nds_networks.json").read_text())
+    for name, sweep in (("nds_darts", "DARTS"), ("nds_nasnet", "NASNet"), ("nds_pnas", "PNAS_in")):
+        nets = [
+            {key: one[key] for key in ("genotype", "width", "depth", "aux")} | {"drop_prob": 0.2}
+            for one in networks
+            if one["space"] == sweep.removesuffix("_in")
+        ]
+        entries = [
+            {"net": net, "test_ep_top1": [90.0, 7.0 + k], "params": 10 + k, "flops": 20, "rng_seed": k}
+            for k, net in enumerate(nets)
+        ]
+        path = tmp_path / f"{sweep}.json"
+        path.write_text(json.dumps(entries))
+        import_file(find_entry(name), path, any_digest=True)
+        table: Any = TABLES[name]
+        check_table(table)
+        dataset = "imagenet" if sweep.endswith("_in") else "cifar10"
+        assert table.read(dataset, "test_accuracy_2ep").value.tolist() == pytest.approx([0.93, 0.92, 0.91, 0.90])

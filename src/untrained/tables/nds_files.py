@@ -30,6 +30,7 @@ SWEEPS: Final = (
     *("DARTS_fix-w-d", "ENAS_fix-w-d", "PNAS_fix-w-d"),
     *("Amoeba_in", "DARTS_in", "ENAS_in", "NASNet_in", "PNAS_in"),
 )
+_NETWORK: Final = ("genotype", "width", "depth")  # beside the auxiliary head; the rest is how it was trained
 _GENOTYPE: Final = {"normal", "normal_concat", "reduce", "reduce_concat"}
 
 
@@ -56,7 +57,8 @@ def contents(path: Path) -> Contents:
 def rows(path: Path, sweep: str | None = None) -> Iterator[Row]:
     """Read the results of the five cell spaces, with varied and with fixed width and depth, on CIFAR-10 and ImageNet.
 
-    `arch` is the official object `net` as canonical JSON: keys sorted, no spaces. Per training, with `seed` as the file
+    `arch` is what of the official object `net` defines the network, without drop path and the like, as canonical JSON:
+    keys sorted, no spaces. Per training, with `seed` as the file
     has it and `epochs` the length of the training, on the images the benchmark calls test (for ImageNet these are its
     50,000 validation images):
 
@@ -130,7 +132,8 @@ def _training(entry: object, dataset: str) -> list[Row]:
     if not isinstance(genotype, dict) or genotype.keys() != _GENOTYPE:
         raise BadInputError(f"'net' has no 'genotype' with {', '.join(sorted(_GENOTYPE))}.")
     try:
-        arch = json.dumps(net, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        network = {name: net[name] for name in _NETWORK if name in net} | {"aux": bool(net.get("aux", False))}
+        arch = json.dumps(network, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except (ValueError, RecursionError):
         raise BadInputError("'net' has numbers that are not finite, or is nested too deeply.") from None
     errors = entry.get("test_ep_top1")
