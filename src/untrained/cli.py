@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from untrained.cli_data import app as data
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UntrainedError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from untrained.engine.score import Progress
     from untrained.spaces import Space
-    from untrained.types import Arch
+    from untrained.types import Arch, Progress
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +28,8 @@ app = typer.Typer(
     help="Rank neural architectures without training them, and say how far the ranking can be trusted.\n\n"
     "Start with [bold]untrained demo[/bold].",
 )
+
+app.add_typer(data, name="data")
 
 
 class Format(StrEnum):

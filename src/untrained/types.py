@@ -1,12 +1,15 @@
 """Frozen values shared by every layer. No logic lives here."""
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+Progress: TypeAlias = Callable[[int, int], None]  # told (done, in all; 0 where that is not known)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -92,7 +92,7 @@ def halve(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
     _channels, height, width = b.shape(x)
     if height % 2 or width % 2:
         return x
-    shifted = b.crop(x, top=1, left=1)
+    shifted = b.shift(x, up=1, left=1)
     parts = [b.conv(y, draw(st.integers(1, 3)), kernel=1, stride=2) for y in (x, shifted)]
     return b.batch_norm(b.concat(parts))
 

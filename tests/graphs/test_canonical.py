@@ -316,13 +316,20 @@ def concatenated(order: list[int], read: str) -> Graph:
             x = b.conv(b.truncate(x, 2), 4, kernel=1)
         case "groups":
             x = b.conv(x, 6, kernel=1, groups=2)
-        case "a sum":
-            x = b.sum([x, b.conv(x, channels, kernel=1)])
+        case "a sum with a projection":
+            x = b.sum([x, b.relu(b.batch_norm(b.conv(x, channels, kernel=1)))])
+        case "a sum with what is read elsewhere":
+            side = b.conv(x, channels, kernel=1)
+            x = b.sum([x, side, b.conv(b.truncate(side, 2), channels, kernel=1)])
+        case "a sum with channels apart":
+            x = b.sum([x, b.max_pool(b.concat([maps[0], maps[2], maps[0]]), kernel=2)])
     features = b.global_avg_pool(x)
     return b.build([features] if read == "an output" else [b.linear(features, 2)])
 
 
-@pytest.mark.parametrize("read", ["convolution", "two, through a depthwise one", "a linear layer"])
+@pytest.mark.parametrize(
+    "read", ["convolution", "two, through a depthwise one", "a sum with a projection", "a linear layer"]
+)
 def test_the_order_of_a_concatenation_that_only_full_layers_read_does_not_matter(read: str) -> None:
     graphs = [concatenated(order, read) for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0])]
     assert len({key(graph) for graph in graphs}) == len({width1_key(graph) for graph in graphs}) == 1
@@ -333,7 +340,9 @@ def test_the_order_of_a_concatenation_that_only_full_layers_read_does_not_matter
     assert simplify(simple) == simple
 
 
-@pytest.mark.parametrize("read", ["part of them", "groups", "a sum", "an output"])
+@pytest.mark.parametrize(
+    "read", ["part of them", "groups", "a sum with what is read elsewhere", "a sum with channels apart", "an output"]
+)
 def test_elsewhere_the_order_of_a_concatenation_matters(read: str) -> None:
     graphs = [concatenated(order, read) for order in ([0, 1, 2], [2, 0, 1])]
     assert len({key(graph) for graph in graphs}) == len({width1_key(graph) for graph in graphs}) == 2

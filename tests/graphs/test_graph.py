@@ -76,6 +76,7 @@ def test_padding_defaults_to_what_keeps_the_size() -> None:
         (lambda b, x: b.add(g.Input(), ()), ("an input cannot be added",)),
         (lambda b, x: b.add(g.ReLU(), (x, x)), ("takes one input, got 2",)),
         (lambda b, x: b.max_pool(x, kernel=2, padding=2), ("padding", "half")),
+        (lambda b, x: b.shift(x, up=9, left=1), ("9x12", "9 rows")),
         (lambda b, x: b.avg_pool(x, kernel=3, padding=2), ("padding", "half")),
     ],
 )

@@ -362,19 +362,33 @@ def test_groups_that_split_channels_are_refused() -> None:
             lower(b.build([b.global_avg_pool(b.conv(x, channels, kernel=3, groups=groups))]))
 
 
-def test_a_cropped_map_is_read_by_convolutions_alone() -> None:
+def test_a_shifted_map_is_read_by_convolutions_alone() -> None:
     b = GraphBuilder((3, 8, 8))
     x = b.conv(b.input, 4, kernel=3)
-    cut = b.crop(x, top=1, left=1)
+    cut = b.shift(x, up=1, left=1)
     for read in (
-        b.sum([cut, b.crop(b.relu(x), top=1, left=1)]),
+        b.sum([cut, b.shift(b.relu(x), up=1, left=1)]),
         b.max_pool(cut, kernel=2),
         b.avg_pool(cut, kernel=2),
         b.conv(cut, 4, kernel=3),
-        b.conv(b.concat([cut, b.conv(b.input, 4, kernel=2, padding=0)]), 4, kernel=1),
+        b.conv(b.concat([cut, x]), 4, kernel=1),
     ):
-        with pytest.raises(GraphError, match="cropped"):
+        with pytest.raises(GraphError, match="shifted"):
             lower(b.build([b.linear(b.global_avg_pool(read), 2)]))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 6)])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 2), (2, 1), (3, 2), ((1, 3), (2, 1))])
+def test_zeros_come_in_behind_a_shifted_map(full, kernel, stride, size: tuple[int, int]) -> None:
+    b = GraphBuilder((3, *size))
+    moved = b.shift(b.relu(b.conv(b.input, 4, kernel=3)), up=1, left=1)
+    graph = b.build([b.global_avg_pool(b.batch_norm(b.conv(moved, 2, kernel=kernel, stride=stride, padding=0)))])
+    if kernel in (1, (1, 3)) and size[0] % 2:  # the last row of windows would see nothing but these zeros
+        assert "wholly in the padding" in refused(graph)
+        return
+    for flat in (False, True):
+        x = images(4, (3, *size), flat=flat)
+        assert_close(response(graph, x, 0.7), full(graph, x, 0.7)[:, 0], 1e-9)
 
 
 @pytest.mark.parametrize(("kernel", "padding"), [(1, 1), (3, 3), ((1, 7), (1, 3))])

@@ -64,9 +64,13 @@ def test_a_table_finds_its_columns_and_suggests_near_names() -> None:
 def test_every_table_describes_itself(name: str) -> None:
     table = TABLES[name]
     assert table.name == name
-    assert table.columns()
-    assert len({(c.dataset, c.metric) for c in table.columns()}) == len(table.columns())
-    assert all(c.description and ":" not in c.dataset + c.metric for c in table.columns())
+    try:
+        columns = table.columns()
+    except DataMissingError as missing:
+        pytest.skip(str(missing))
+    assert columns
+    assert len({(c.dataset, c.metric) for c in columns}) == len(columns)
+    assert all(c.description and ":" not in c.dataset + c.metric for c in columns)
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ import polars as pl
 import pytest
 
 from untrained.errors import BadInputError, DataMissingError, UnsafeDataError
+from untrained.files.unpickle import Record
 from untrained.tables import TABLES, Truth, load_truth
 from untrained.tables.nasbench201 import TABLE, _accuracies
-from untrained.tables.unpickle import Record
 
 SPEC = "nasbench201:cifar10:test_acc"
 REFERENCE = Path(__file__).parents[2].parent / "shared" / "truth" / "nasbench201.csv.gz"

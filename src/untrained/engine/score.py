@@ -1,7 +1,7 @@
 """Score many architectures fast: plan, evaluate every distinct network once, in processes, resumably."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,7 @@ from untrained.engine.worker import Item, Row, compile_kernels, work
 from untrained.errors import BadInputError
 from untrained.proxies import BoundProxy, Needs, parse_proxies
 from untrained.spaces import SPACES, FiniteSpace, Space
-from untrained.types import Arch, Batch, Scope, Task
-
-Progress = Callable[[int, int], None]  # (evaluations done, evaluations in all)
+from untrained.types import Arch, Batch, Progress, Scope, Task
 
 _CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
 _FLUSH_SECONDS = 2.0  # a killed run loses at most this much

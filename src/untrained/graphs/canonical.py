@@ -19,7 +19,6 @@ from untrained.graphs.graph import (
     BatchNorm,
     Concat,
     Conv,
-    Crop,
     GlobalAvgPool,
     Graph,
     Identity,
@@ -31,6 +30,7 @@ from untrained.graphs.graph import (
     Product,
     ReLU,
     Shape,
+    Shift,
     Sigmoid,
     Sum,
     Zero,
@@ -193,20 +193,35 @@ def _sums_read_by_sums_only(graph: Graph) -> frozenset[int]:
     return frozenset(sums - read_otherwise)
 
 
-_CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Crop, Concat)
+_CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Shift, Concat)
 
 
 def _concats_in_any_order(graph: Graph) -> list[int]:
     """Concatenations that only full convolutions and linear layers read, or channelwise operations that these read.
 
-    With its channels in another order such a network is the same: the layers' weights change places with them.
+    With its channels in another order such a network is the same: the layers' weights change places with them. A sum
+    may add what comes from a convolution and is read nowhere else, whose channels change places as well.
     """
     concats = [i for i, node in enumerate(graph.nodes) if type(node.operation) is Concat]
     if not concats:
         return []
     free = [True] * len(graph.nodes)
+    readings = [0] * len(graph.nodes)
+    for node in graph.nodes:
+        for source in node.inputs:
+            readings[source] += 1
     for output in graph.outputs:
         free[output] = False
+        readings[output] += 1
+
+    def movable(position: int) -> bool:
+        operation, inputs, _ = graph.nodes[position]
+        if readings[position] > 1:
+            return False
+        if isinstance(operation, Conv):
+            return operation.groups == 1
+        return type(operation) in _CHANNELWISE and len(inputs) == 1 and movable(inputs[0])
+
     for position in range(len(graph.nodes) - 1, concats[0], -1):
         operation, inputs, _ = graph.nodes[position]
         mixes = passes = False
@@ -215,6 +230,8 @@ def _concats_in_any_order(graph: Graph) -> list[int]:
             passes = operation.groups == operation.out_channels == graph.nodes[inputs[0]].shape[0]
         elif free[position]:
             passes = type(operation) in _CHANNELWISE
+            if type(operation) is Sum:
+                passes = sum([not movable(source) for source in inputs]) <= 1
         if not (mixes or (passes and free[position]) or type(operation) is Linear):
             for source in inputs:
                 free[source] = False
@@ -229,7 +246,7 @@ def _unordered(graph: Graph, concats: list[int]) -> Graph:
 
 
 def commutes(operation: Operation) -> bool:
-    """Whether the order of the operation's inputs does not matter: those of a linear layer have weights of their own."""
+    """Whether the order of its inputs does not matter; those of a linear layer have weights of their own."""
     return type(operation) in _COMMUTING or (isinstance(operation, Concat) and not operation.ordered)
 
 

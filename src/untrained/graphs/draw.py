@@ -26,7 +26,7 @@ _LOOKS: dict[type[g.Operation], tuple[str, str, str]] = {
     g.Blend: ("blend", "#ffffff", "#4a4f57"),
     g.Concat: ("concat", "#ffffff", "#4a4f57"),
     g.Truncate: ("truncate", "#ffffff", "#4a4f57"),
-    g.Crop: ("crop", "#ffffff", "#4a4f57"),
+    g.Shift: ("shift", "#ffffff", "#4a4f57"),
     g.AvgPool: ("avg pool", "#d5ecd4", "#3f8f4a"),
     g.MaxPool: ("max pool", "#d5ecd4", "#3f8f4a"),
     g.GlobalAvgPool: ("global avg pool", "#d5ecd4", "#3f8f4a"),
@@ -153,8 +153,8 @@ def _words(operation: g.Operation) -> str:
         text += f" {operation.out_channels if isinstance(operation, g.Conv) else operation.out_features}"
     if isinstance(operation, g.Input) and operation.index:
         text += f" {operation.index}"
-    if isinstance(operation, g.Truncate | g.Crop):
-        text += f" {operation.channels}" if isinstance(operation, g.Truncate) else f" {operation.top} {operation.left}"
+    if isinstance(operation, g.Truncate | g.Shift):
+        text += f" {operation.channels}" if isinstance(operation, g.Truncate) else f" {operation.up} {operation.left}"
     for name in ("stride", "dilation"):
         value = getattr(operation, name, 1)
         a, b = value if isinstance(value, tuple) else (value, value)

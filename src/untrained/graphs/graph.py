@@ -11,6 +11,7 @@ from untrained.errors import GraphError
 Shape = tuple[int, ...]  # (channels, height, width) of a feature map, (features,) of a vector; the batch is implied
 
 T = TypeVar("T")
+_new = tuple.__new__  # of a Node, without the detour that a named tuple takes
 
 
 class _Operation:
@@ -123,10 +124,10 @@ class Truncate(_Operation):
 
 
 @_operation
-class Crop(_Operation):
-    """A feature map without its first `top` rows and `left` columns."""
+class Shift(_Operation):
+    """A feature map moved by `up` rows and `left` columns, which fall off; zeros come in from the other sides."""
 
-    top: int
+    up: int
     left: int
 
 
@@ -177,7 +178,7 @@ Operation = (
     | Blend
     | Concat
     | Truncate
-    | Crop
+    | Shift
     | AvgPool
     | MaxPool
     | GlobalAvgPool
@@ -296,7 +297,7 @@ class GraphBuilder:
         return self.add(_RELU, (x,))
 
     def leaky_relu(self, x: int) -> int:
-        """x where x is positive, x / 100 elsewhere."""
+        """X where x is positive, x / 100 elsewhere."""
         return self.add(_LEAKY_RELU, (x,))
 
     def sigmoid(self, x: int) -> int:
@@ -327,9 +328,9 @@ class GraphBuilder:
         """The first `channels` of `x`; `x` itself if it has no more."""
         return x if self.shape(x)[0] == channels else self.add(Truncate(channels), (x,))
 
-    def crop(self, x: int, *, top: int, left: int) -> int:
-        """`x` without its first rows and columns."""
-        return self.add(Crop(top, left), (x,))
+    def shift(self, x: int, *, up: int, left: int) -> int:
+        """`x` without its first rows and columns, with as many zeros after its last."""
+        return self.add(Shift(up, left), (x,))
 
     def avg_pool(self, x: int, *, kernel: int, stride: int = 1, padding: int = 0, count_padding: bool = False) -> int:
         """Mean over a square window."""
@@ -363,7 +364,7 @@ class GraphBuilder:
         if n_inputs == 1:
             (x,) = xs
             for operation, inputs, shape in part.nodes[1:]:
-                nodes.append(Node(operation, tuple([i + shift if i else x for i in inputs]), shape))
+                nodes.append(_new(Node, (operation, tuple([i + shift if i else x for i in inputs]), shape)))
         else:
             for operation, inputs, shape in part.nodes[n_inputs:]:
                 places = tuple([i + shift if i >= n_inputs else xs[i] for i in inputs])
@@ -417,11 +418,11 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
             if not 0 < n <= channels:
                 raise GraphError(f"cannot take the first {n} of {channels} channels")
             return (n, *size)
-        case Crop(top, left):
-            channels, height, width = _feature_map(shape)
-            if not (0 <= top < height and 0 <= left < width):
-                raise GraphError(f"cannot crop {top} rows and {left} columns of a map of {height}x{width}")
-            return (channels, height - top, width - left)
+        case Shift(up, left):
+            _channels, height, width = _feature_map(shape)
+            if not (0 <= up < height and 0 <= left < width):
+                raise GraphError(f"cannot move a map of {height}x{width} by {up} rows and {left} columns")
+            return shape
         case AvgPool(kernel, stride, padding) | MaxPool(kernel, stride, padding):
             channels, *size = _feature_map(shape)
             if any(2 * pad > reach for pad, reach in zip(padding, kernel, strict=True)):

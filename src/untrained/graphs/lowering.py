@@ -20,7 +20,6 @@ from untrained.graphs.graph import (
     BatchNorm,
     Concat,
     Conv,
-    Crop,
     GlobalAvgPool,
     Graph,
     Input,
@@ -30,6 +29,7 @@ from untrained.graphs.graph import (
     Operation,
     ReLU,
     Shape,
+    Shift,
     Sum,
     Truncate,
     Zero,
@@ -97,15 +97,15 @@ class _Rectified:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cropped:
-    """A plane without its first rows and columns; only windows can begin there."""
+class _Shifted:
+    """A plane moved up and to the left; only windows can begin there, and find zeros behind it as in padding."""
 
     of: "_Plane"
-    top: int
+    up: int
     left: int
 
 
-_Plane = _Term | _Sum | _Rectified | _Cropped
+_Plane = _Term | _Sum | _Rectified | _Shifted
 _Value = list[tuple[_Plane | None, int]]  # planes with multiplicities, None for zeros; they add up to the channels
 
 
@@ -178,8 +178,8 @@ class _Lowering:
                 return _joined([pair for i in order for pair in values[i]])
             case Truncate(channels):
                 return _first(values[inputs[0]], channels)
-            case Crop(top, left):
-                return [(plane and _Cropped(plane, top, left), m) for plane, m in values[inputs[0]]]
+            case Shift(up, left):
+                return [(plane and _Shifted(plane, up, left), m) for plane, m in values[inputs[0]]]
             case AvgPool() | MaxPool():
                 return [(plane and self._pool(operation, plane, shape), m) for plane, m in values[inputs[0]]]
             case GlobalAvgPool():
@@ -197,8 +197,8 @@ class _Lowering:
         """The plane as a point-wise function of a stored one."""
         if isinstance(plane, _Term):
             return plane
-        if isinstance(plane, _Cropped):
-            raise GraphError("under constant weights, only convolutions and pools can read a cropped map")
+        if isinstance(plane, _Shifted):
+            raise GraphError("under constant weights, only convolutions and pools can read a shifted map")
         rectified = isinstance(plane, _Rectified)
         total = plane.of if isinstance(plane, _Rectified) else plane
         if total.plane < 0:
@@ -217,8 +217,8 @@ class _Lowering:
             return plane, False
         if isinstance(plane, _Rectified):
             return plane.of, True
-        if isinstance(plane, _Cropped):
-            raise GraphError("under constant weights, only convolutions and pools can read a cropped map")
+        if isinstance(plane, _Shifted):
+            raise GraphError("under constant weights, only convolutions and pools can read a shifted map")
         if plane.norm >= 0 or plane.weighted or plane.rectified_after:
             return self._add([(plane, 1)], self.sizes[plane.plane]), False
         writer = self.writers.get(plane.plane)
@@ -236,8 +236,8 @@ class _Lowering:
                 return plane._replace(rectified=True)
             case _Term():
                 return plane._replace(rectified_after=True)
-            case _Cropped(of, top, left):
-                return _Cropped(self._relu(of), top, left)
+            case _Shifted(of, up, left):
+                return _Shifted(self._relu(of), up, left)
             case _:
                 return plane
 
@@ -286,10 +286,10 @@ class _Lowering:
             return [
                 (plane and self._windowed(kernels.CONV, conv, conv.dilation, plane, 1, shape), m) for plane, m in value
             ]
-        live, top, left = _uncropped(value)
+        live, up, left = _unshifted(value)
         if not live:
             return [(None, conv.out_channels)]
-        if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (top or left):
+        if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (up or left):
             bare = [(self._bare(plane), m) for plane, m in live]
             terms = [_Term(term.plane, term.rectified, weighted=True, multiplicity=m) for term, m in bare]
             if len(terms) == 1:
@@ -299,8 +299,8 @@ class _Lowering:
         if len(live) > 1:
             size = self.sizes[self._term(plane).plane]
             plane, multiplicity = self._add([(self._term(p), m) for p, m in live], size), 1
-        if top or left:
-            plane = _Cropped(plane, top, left)
+        if up or left:
+            plane = _Shifted(plane, up, left)
         return [(self._windowed(kernels.CONV, conv, conv.dilation, plane, multiplicity, shape), conv.out_channels)]
 
     def _bare(self, plane: _Plane) -> _Term:
@@ -311,8 +311,8 @@ class _Lowering:
         return term
 
     def _pool(self, pool: AvgPool | MaxPool, plane: _Plane, shape: Shape) -> _Plane:
-        if isinstance(plane, _Cropped):
-            raise GraphError("under constant weights, a pool of a cropped map is not supported")
+        if isinstance(plane, _Shifted):
+            raise GraphError("under constant weights, a pool of a shifted map is not supported")
         if isinstance(pool, AvgPool):
             kind = kernels.AVG_POOL_PADDED if pool.count_padding else kernels.AVG_POOL
             if isinstance(plane, _Rectified) or (isinstance(plane, _Term) and plane.rectified):
@@ -333,10 +333,10 @@ class _Lowering:
         shape: Shape,
     ) -> _Term:
         padding = window.padding
-        if isinstance(plane, _Cropped):  # windows begin later, as if there were less than no padding
+        if isinstance(plane, _Shifted):  # windows begin later, as if there were less than no padding
             if padding != (0, 0):
-                raise GraphError("under constant weights, a padded window on a cropped map is not supported")
-            padding = -plane.top, -plane.left
+                raise GraphError("under constant weights, a padded window on a shifted map is not supported")
+            padding = -plane.up, -plane.left
             plane = plane.of
         sweep, rectified = self._sweep(plane)
         if not all(map(_meets, sweep.size, shape[1:], window.kernel, window.stride, padding, dilation)):
@@ -451,15 +451,15 @@ def _first(value: _Value, channels: int) -> _Value:
     return result
 
 
-def _uncropped(value: _Value) -> tuple[list[tuple[_Plane, int]], int, int]:
+def _unshifted(value: _Value) -> tuple[list[tuple[_Plane, int]], int, int]:
     """The planes that are not zero, and how many rows and columns all of them are without."""
     live = [(plane, m) for plane, m in value if plane is not None]
-    if not any(isinstance(plane, _Cropped) for plane, _ in live):
+    if not any(isinstance(plane, _Shifted) for plane, _ in live):
         return live, 0, 0
-    crops = {(plane.top, plane.left) if isinstance(plane, _Cropped) else (0, 0) for plane, _ in live}
-    if len(crops) > 1:
-        raise GraphError("under constant weights, a convolution can only read channels that are cropped alike")
-    return [(plane.of, m) for plane, m in live if isinstance(plane, _Cropped)], *crops.pop()
+    shifts = {(plane.up, plane.left) if isinstance(plane, _Shifted) else (0, 0) for plane, _ in live}
+    if len(shifts) > 1:
+        raise GraphError("under constant weights, a convolution can only read channels that are shifted alike")
+    return [(plane.of, m) for plane, m in live if isinstance(plane, _Shifted)], *shifts.pop()
 
 
 def _plane_at(value: _Value, channel: int) -> _Plane | None:

@@ -12,7 +12,6 @@ from untrained.graphs.graph import (
     Blend,
     Concat,
     Conv,
-    Crop,
     GlobalAvgPool,
     Graph,
     Identity,
@@ -24,6 +23,7 @@ from untrained.graphs.graph import (
     Product,
     ReLU,
     Shape,
+    Shift,
     Sigmoid,
     Sum,
     Tanh,
@@ -223,8 +223,8 @@ def _apply(operation: Operation, inputs: list[Tensor], shape: Shape) -> Tensor:
             return torch.cat(inputs, dim=1)
         case Truncate(channels):
             return inputs[0][:, :channels]
-        case Crop(top, left):
-            return inputs[0][:, :, top:, left:]
+        case Shift(up, left):
+            return nn.functional.pad(inputs[0], (0, left, 0, up))[:, :, up:, left:]
         case GlobalAvgPool():
             return inputs[0].mean(dim=(2, 3))
         case Input() | _:

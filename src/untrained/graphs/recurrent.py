@@ -34,8 +34,8 @@ class Recurrent:
         sizes = self.sizes
         if len(sizes) < 2 or sizes[0] != sizes[-1] or min(*sizes, self.vocabulary, self.steps) < 1:
             raise GraphError(
-                "a recurrent network has at least one layer, one word and one step, and in the last layer as many units "
-                f"as numbers for a word; got sizes {sizes}, vocabulary {self.vocabulary}, steps {self.steps}"
+                "a recurrent network has at least one layer, one word and one step, and in the last layer as many "
+                f"units as numbers for a word; got sizes {sizes}, vocabulary {self.vocabulary}, steps {self.steps}"
             )
         nodes, outputs, n_inputs = self.cell.nodes, self.cell.outputs, self.cell.n_inputs
         if n_inputs != 1 + len(outputs):

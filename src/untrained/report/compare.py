@@ -233,16 +233,18 @@ def _gathered(
 
 
 def _space(scores: Scores, truth: Truth) -> Space | None:
-    """The space both speak of: as stated, or else the one that can read the architectures."""
+    """The space both speak of: as stated, or else the first that can read every architecture."""
     name = scores.space or truth.space
     if name is not None:
         return SPACES[name]
     for candidate in SPACES:
         try:
-            SPACES[candidate].parse(scores.arch[0])
-        except (OutOfSpaceError, IndexError):
+            for text in scores.arch:
+                SPACES[candidate].parse(text)
+        except OutOfSpaceError:
             continue
-        return SPACES[candidate]
+        if scores.arch:
+            return SPACES[candidate]
     return None
 
 

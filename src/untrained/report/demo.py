@@ -7,10 +7,10 @@ from pathlib import Path
 import joblib
 
 from untrained.engine import ScoreTable, plan, run
-from untrained.engine.score import Progress
 from untrained.report.compare import Comparison, correlate
 from untrained.report.figures import scatter
 from untrained.tables import load_truth
+from untrained.types import Progress
 
 TRUTH = "nasbench201:cifar10:test_acc"
 PROXIES = "epsinas,params,flops"

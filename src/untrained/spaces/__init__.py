@@ -4,7 +4,15 @@ from untrained.registry import Registry
 from untrained.spaces.base import FiniteSpace, Space
 
 SPACES: Registry[Space] = Registry(
-    "space", "untrained.spaces", "SPACE", helpers=frozenset({"base", "random_recipes", "recipes"})
+    "space",
+    "untrained.spaces",
+    "SPACE",
+    helpers=frozenset(
+        {
+            *("base", "blocks", "nasbench101_cells", "nds", "nds_genotype", "nds_operations"),
+            *("random_recipes", "recipes"),
+        }
+    ),
 )
 
 __all__ = ["SPACES", "FiniteSpace", "Space"]

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from untrained.errors import OutOfSpaceError
 from untrained.graphs.graph import Graph, GraphBuilder, Shape
+from untrained.spaces import blocks
 from untrained.spaces.base import FiniteSpace, Published
+from untrained.spaces.blocks import EDGES
 from untrained.types import Arch, Task
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 _FORM = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
 
 
@@ -65,7 +66,7 @@ class NasBench201(FiniteSpace):
         for stage in range(3):
             channels = width << stage
             if stage:
-                x = _residual_block(b, x, channels)
+                x = blocks.residual_block(b, x, channels)
             cell = _cell(b.shape(x), code)
             for _ in range(depth):
                 x = b.insert(cell, x)
@@ -122,40 +123,7 @@ class NasBench201(FiniteSpace):
 
 
 def _cell(shape: Shape, code: tuple[int, ...]) -> Graph:
-    b = GraphBuilder(shape)
-    nodes = [b.input]
-    edge = 0
-    for node in (1, 2, 3):
-        incoming = []
-        for source in range(node):
-            incoming.append(_edge(b, nodes[source], shape[0], OPERATIONS[code[edge]]))
-            edge += 1
-        nodes.append(b.sum(incoming))
-    return b.build(nodes[-1:])
-
-
-def _edge(b: GraphBuilder, x: int, channels: int, operation: str) -> int:
-    match operation:
-        case "none":
-            return b.zero(x)
-        case "skip_connect":
-            return b.identity(x)
-        case "nor_conv_1x1":
-            return _relu_conv_bn(b, x, channels, kernel=1)
-        case "nor_conv_3x3":
-            return _relu_conv_bn(b, x, channels, kernel=3)
-        case _:
-            return b.avg_pool(x, kernel=3, padding=1)
-
-
-def _relu_conv_bn(b: GraphBuilder, x: int, channels: int, *, kernel: int, stride: int = 1) -> int:
-    return b.batch_norm(b.conv(b.relu(x), channels, kernel=kernel, stride=stride, padding=kernel // 2))
-
-
-def _residual_block(b: GraphBuilder, x: int, channels: int) -> int:
-    deep = _relu_conv_bn(b, _relu_conv_bn(b, x, channels, kernel=3, stride=2), channels, kernel=3)
-    short = b.conv(b.avg_pool(x, kernel=2, stride=2), channels, kernel=1)
-    return b.sum([deep, short])
+    return blocks.cell(shape, [OPERATIONS[op] for op in code], shape[0])
 
 
 SPACE = NasBench201()

@@ -55,7 +55,7 @@ class NasBenchNlp(Space):
         return _cell(self._code(arch), EMBEDDING, UNITS)
 
     def canonical(self, arch: Arch, scope: Scope = Scope.KEY) -> str:
-        """What equal cells share: names, the numbers of states, and what the first state never depends on are left out."""
+        """What equal cells share; names, numbers of states, and what the first state never depends on are left out."""
         if scope is Scope.CODE:
             return self.format(arch)
         network = self.graph(arch)

@@ -114,9 +114,7 @@ def _distinct(rng: np.random.Generator, sizes: Array) -> Array:
     return np.stack([first, second, third], axis=1)
 
 
-def _recipe(
-    states: int, ops: list[int], inputs: list[list[int]], chosen: list[int], used: list[bool]
-) -> Recipe:
+def _recipe(states: int, ops: list[int], inputs: list[list[int]], chosen: list[int], used: list[bool]) -> Recipe:
     nodes = [*[node for node, is_used in enumerate(used) if is_used and node not in chosen], *chosen]
     names = [*[f"node_{k}" for k in range(len(nodes) - states)], *NEW_STATES[:states]]
     sources = {-1: "", 0: "x", **dict(enumerate(PREVIOUS_STATES[:states], start=1))}

@@ -66,7 +66,9 @@ def read(text: str) -> Recipe:
     recipe = {}
     for name, node in nodes.items():
         if not (isinstance(node, dict) and node.keys() == {"op", "input"} and isinstance(node["input"], list)):
-            raise _refused(f'node {name!r} must have the form {{"op": ..., "input": [...]}}, got {json.dumps(node)[:60]}')
+            raise _refused(
+                f'node {name!r} must have the form {{"op": ..., "input": [...]}}, got {json.dumps(node)[:60]}'
+            )
         op, inputs = node["op"], node["input"]
         if not {str}.issuperset(map(type, (op, *inputs))):
             raise _refused(f"node {name!r}: the operation and the inputs are names, got {json.dumps(node)[:60]}")

@@ -1,8 +1,9 @@
 """What a table is: architectures as text, one trained value each, and words for where the value comes from."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeAlias, final
+from typing import Literal, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,12 +65,16 @@ class Truth:
 class Table(ABC):
     """A benchmark's trained results. Subclasses are final, cheap to make, and read their file only in `load`."""
 
-    name: ClassVar[str]
-    space: ClassVar[str]
+    name: str
+    space: str
 
     @abstractmethod
     def columns(self) -> tuple[TruthColumn, ...]:
-        """Everything the table knows. Does not read the data."""
+        """Everything the table knows. Does not read the data.
+
+        Raises:
+            DataMissingError: that depends on data which is not on this machine; the message says how to get it.
+        """
 
     @abstractmethod
     def load(self, column: TruthColumn) -> Truth:
@@ -81,20 +86,25 @@ class Table(ABC):
             UnsafeDataError: reading the data would mean running code from it.
         """
 
+    def more(self) -> str:
+        """How to get columns that the table could have and are not on this machine, in one sentence, or nothing."""
+        return ""
+
     @final
     def read(self, dataset: str, metric: str) -> Truth:
         """Find a column by name and read it.
 
         Raises:
             UnknownNameError: the table has no such dataset or metric.
+            DataMissingError: the table's data is not on this machine.
         """
         datasets = list(dict.fromkeys(column.dataset for column in self.columns()))
         if dataset not in datasets:
-            has = f"{self.name} has: {', '.join(datasets)}."
+            has = f"{self.name} has: {listed(datasets)}. {self.more()}".rstrip()
             raise UnknownNameError.among(f"{self.name} dataset", dataset, datasets, has)
         metrics = {column.metric: column for column in self.columns() if column.dataset == dataset}
         if metric not in metrics:
-            has = f"{self.name}:{dataset} has: {', '.join(metrics)}."
+            has = f"{self.name}:{dataset} has: {listed(metrics)}. {self.more()}".rstrip()
             raise UnknownNameError.among(f"{self.name}:{dataset} metric", metric, metrics, has)
         return self.load(metrics[metric])
 
@@ -103,6 +113,21 @@ TABLES: Registry[Table] = Registry(
     "table",
     "untrained.tables",
     "TABLE",
-    helpers=frozenset({"base", "csv_file", "load", "tidy", "unpickle"}),
+    helpers=frozenset(
+        {
+            *("base", "csv_file", "imported", "load", "sidecar", "tidy"),
+            *("nasbench101_files", "nasbench_nlp_files", "natsbench_files", "nds", "nds_files"),
+        }
+    ),
     command=False,
 )
+
+
+def listed(names: Iterable[str], most: int = 20) -> str:
+    """Names with commas, no more than `most`.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")

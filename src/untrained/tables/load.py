@@ -1,9 +1,10 @@
 """From what the user typed to a `Truth`: a CSV file, or the name of a table's column."""
 
+from collections.abc import Collection
 from pathlib import Path
 
-from untrained.errors import BadInputError, UnknownNameError
-from untrained.tables.base import TABLES, Truth
+from untrained.errors import BadInputError, DataMissingError, UnknownNameError
+from untrained.tables.base import TABLES, Truth, listed
 from untrained.tables.csv_file import read_csv
 
 
@@ -27,16 +28,28 @@ def load_truth(spec: str, column: str | None = None) -> Truth:
     if rest and name not in TABLES:
         raise UnknownNameError.among("table", name, TABLES, f"Tables: {', '.join(TABLES)}; or give a .csv file.")
     if len(rest) != 2:
-        known = TABLES if name not in TABLES else [name]
-        columns = [f"{table}:{c.dataset}:{c.metric}" for table in known for c in TABLES[table].columns()]
-        raise BadInputError(
-            f"{spec!r} is neither a .csv or .csv.gz file nor TABLE:DATASET:METRIC. Tables have: {', '.join(columns)}."
-        )
+        has = _columns([name] if name in TABLES else list(TABLES))
+        raise BadInputError(f"{spec!r} is neither a .csv or .csv.gz file nor TABLE:DATASET:METRIC. {has}")
     if column is not None:
         raise BadInputError(
             f"{spec!r} names its metric itself; a column ({column!r}) can be chosen for CSV files only."
         )
     return TABLES[name].read(rest[0], rest[1])
+
+
+def _columns(names: Collection[str]) -> str:
+    """What the tables of these names have, without single seeds, and how to get what they could have."""
+    columns, missing = [], []
+    for name in names:
+        try:
+            found = TABLES[name].columns()
+        except DataMissingError as error:
+            missing.append(f"{name}: {error}")
+        else:
+            whole = (f"{name}:{column.dataset}:{column.metric}" for column in found if "_seed" not in column.metric)
+            columns.append(listed(whole, most=100 if len(names) == 1 else 5))
+    has = [f"Tables have: {', '.join(columns)}."] if columns else []
+    return " ".join(has + missing)
 
 
 def _exists(spec: str) -> bool:

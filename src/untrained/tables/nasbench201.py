@@ -1,15 +1,20 @@
-"""Trained CIFAR-10 accuracies of all NAS-Bench-201 cells, from the PyPI package `analog-nasbench`."""
+"""Trained accuracies of all NAS-Bench-201 cells: from the PyPI package `analog-nasbench`, and from official files."""
 
 import importlib.metadata
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, final
 
 import numpy as np
 
 from untrained.errors import BadInputError, DataMissingError
-from untrained.tables.base import Table, Truth, TruthColumn
-from untrained.tables.unpickle import Record, load_records
+from untrained.files.unpickle import Record, load_records
+from untrained.tables import natsbench_files
+from untrained.tables.base import Truth, TruthColumn
+from untrained.tables.imported import ImportedTable
+from untrained.tables.tidy import Row
+from untrained.types import Progress
 
 _DISTRIBUTION: Final = "analog-nasbench"
 _OPS: Final = ("skip_connect", "none", "nor_conv_3x3", "nor_conv_1x1", "avg_pool_3x3")
@@ -23,9 +28,17 @@ _ALLOWED: Final = {
     ("analognasbench.data", "DriftMeasurement"): frozenset({"value", "uncertainty"}),
 }
 
+_RETRAINED: Final = TruthColumn(
+    dataset="cifar10",
+    metric="test_acc",
+    unit="fraction",
+    higher_is_better=True,
+    description="accuracy on CIFAR-10's test images, randomly cropped and flipped, after 200 epochs, one run",
+)
+
 
 @final
-class NasBench201(Table):
+class NasBench201(ImportedTable):
     """Digital (no analog noise) CIFAR-10 accuracy of each of the 15,625 cells, each trained once for 200 epochs.
 
     Not NAS-Bench-201's own runs but a retraining of the same space by AnalogNAS-Bench: one run per cell on the 50,000
@@ -35,19 +48,34 @@ class NasBench201(Table):
     deviation above 85 %). Spearman 0.991 with the original benchmark's mean over its runs (tests). Stored in
     percent; the value here is that number divided by 100, in float64.
 
+    The benchmark's own runs come in addition once an official file is imported: `cifar10:test_accuracy_200ep` and
+    others, for three image sets.
+
     Source: arXiv 2506.18495; github.com/IBM/analog-nas, whose example training script says how the value was made.
     """
 
     name = "nasbench201"
     space = "nasbench201"
 
+    sources = ("natsbench_tss", "nasbench201_v1_1", "nasbench201_v1_0")
+
     def columns(self) -> tuple[TruthColumn, ...]:
-        """One column: cifar10, test_acc."""
-        description = "accuracy on CIFAR-10's test images, randomly cropped and flipped, after 200 epochs, one run"
-        return (TruthColumn("cifar10", "test_acc", "fraction", higher_is_better=True, description=description),)
+        """The retrained cifar10:test_acc, and everything that is imported."""
+        return (_RETRAINED, *self.imported_columns())
+
+    def rows(self, source: str, path: Path, progress: Progress | None) -> Iterator[Row]:
+        """Read an official file."""
+        if source == "natsbench_tss":
+            return natsbench_files.rows_tss(path, progress)
+        return natsbench_files.rows_nasbench201(path, progress)
 
     def load(self, column: TruthColumn) -> Truth:
-        """Read the file of the installed package, without importing the package. Rows are in the order of the codes."""
+        """Read the file of the installed package, without importing the package; or what was imported.
+
+        Rows of the package are in the order of the codes.
+        """
+        if column != _RETRAINED:
+            return super().load(column)
         file, version = _locate()
         percent = _accuracies(file, load_records(file, _ALLOWED))
         return Truth(

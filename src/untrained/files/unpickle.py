@@ -2,7 +2,8 @@
 
 Numbers, text, tuples, lists, sets and dicts are read as they are. The classes of an allow-list become inert
 `Record`s with an allow-list of attributes; any other global is refused. A hostile file cannot run code. It can
-still waste time and memory (about 200 bytes per byte of file, hence the size limit), or hash a very deep tuple.
+still waste time and memory (about 200 bytes per byte of file, not counting the contents of long texts and byte
+strings, hence the size limits), or hash a very deep tuple.
 """
 
 import io
@@ -16,6 +17,7 @@ from typing import ClassVar, Never
 from untrained.errors import BadInputError, DataMissingError, UnsafeDataError
 
 MAX_BYTES = 16 << 20
+MAX_PROGRAM_BYTES = 16 << 20  # of a file, without the contents of texts and byte strings
 _DAMAGED = (  # what unpickling damaged bytes can raise
     pickle.UnpicklingError,
     EOFError,
@@ -47,14 +49,16 @@ class Record:
         vars(self).update(state)
 
 
-def load_records(
-    file: Path, allowed: Mapping[tuple[str, str], frozenset[str]], *, max_bytes: int = MAX_BYTES
-) -> object:
+Allowed = Mapping[tuple[str, str], frozenset[str] | type[Record]]
+
+
+def load_records(file: Path, allowed: Allowed, *, max_bytes: int = MAX_BYTES) -> object:
     """Read a pickle file without running anything in it.
 
     Args:
         file: the file.
-        allowed: (module, name) of each class that may appear, and the attributes its objects may have.
+        allowed: (module, name) of each class that may appear, and the attributes its objects may have; or a `Record`
+            of one's own that stands in for the class.
         max_bytes: refuse a larger file.
 
     Returns:
@@ -74,24 +78,45 @@ def load_records(
         raise BadInputError(f"{file} cannot be read: {error.strerror}.") from None
     if len(data) > max_bytes:
         raise BadInputError(f"{file} is larger than {max_bytes:,} bytes; it is not the file expected here.")
+    return parse_records(data, str(file), allowed)
+
+
+def parse_records(data: bytes, source: str, allowed: Allowed, *, encoding: str = "ASCII") -> object:
+    """Read a pickle that is in memory, as `load_records` does.
+
+    Args:
+        data: the pickle.
+        source: where it is from, for messages.
+        allowed: as for `load_records`.
+        encoding: of texts written by Python 2; "latin1" where such texts hold bytes.
+
+    Raises:
+        UnsafeDataError: the pickle asks for a global or attribute that is not allowed; the message names it.
+        BadInputError: not a pickle, truncated or damaged.
+
+    >>> import pickle
+    >>> parse_records(pickle.dumps({"labels": [1, 2]}), "labels.pkl", {})
+    {'labels': [1, 2]}
+    """
     try:
         _check_opcodes(data)
-        return _RecordUnpickler(data, allowed).load()
+        return _RecordUnpickler(data, allowed, encoding).load()
     except UnsafeDataError as error:
-        raise UnsafeDataError(f"{file} is refused, nothing in it was run: {error}") from None
+        raise UnsafeDataError(f"{source} is refused, nothing in it was run: {error}") from None
     except _DAMAGED as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise BadInputError(f"{file} is not a readable pickle: {reason}") from None
+        raise BadInputError(f"{source} is not a readable pickle: {reason}") from None
 
 
 class _RecordUnpickler(pickle.Unpickler):
     """Never calls the inherited `find_class`, which imports."""
 
-    def __init__(self, data: bytes, allowed: Mapping[tuple[str, str], frozenset[str]]) -> None:
-        super().__init__(io.BytesIO(data))
+    def __init__(self, data: bytes, allowed: Allowed, encoding: str) -> None:
+        super().__init__(io.BytesIO(data), encoding=encoding)
         self._records = {
-            (module, name): type(name, (Record,), {"origin": f"{module}.{name}", "permitted": permitted})
-            for (module, name), permitted in allowed.items()
+            (module, name): type(name, (base,), {"origin": f"{module}.{name}", "permitted": permitted})
+            for (module, name), given in allowed.items()
+            for base, permitted in [(given, frozenset()) if isinstance(given, type) else (Record, given)]
         }
 
     def find_class(self, module: str, name: str) -> type:
@@ -132,15 +157,18 @@ def _check_opcodes(data: bytes) -> None:
 
     EXT can answer from the process-wide `copyreg` cache, without `find_class`. A memo index is an allocation:
     seven bytes can ask for gigabytes, while real picklers number from 0. A length beyond the end is a truncation.
+    Only the contents of texts and byte strings cost as much memory as they are long; all else can cost far more.
 
     Raises:
         UnsafeDataError: EXT.
         ValueError: the rest.
     """
-    at = 0
+    at = contents = 0
     while True:
-        run = _FIXED.match(data, at)
+        run = _FIXED.match(data, at, contents + MAX_PROGRAM_BYTES + 16)  # no further than the limit needs
         at = run.end() if run else at
+        if at - contents > MAX_PROGRAM_BYTES:
+            raise ValueError(f"more than {MAX_PROGRAM_BYTES:,} bytes that are neither text nor byte strings")
         if at >= len(data):
             raise ValueError("it ends too early")
         op = _OPCODES.get(data[at])
@@ -150,15 +178,19 @@ def _check_opcodes(data: bytes) -> None:
             return
         if op.name.startswith("EXT"):
             raise UnsafeDataError(f"it uses the extension registry (opcode {op.name}).")
-        at = _after_argument(data, at + 1, op)
+        size = op.arg.n if op.arg else 0
+        if size in _LENGTH_BYTES:
+            start = at + 1 + _LENGTH_BYTES[size]
+            length = int.from_bytes(data[at + 1 : start], "little")
+            at = start + length
+            contents += length if op.name not in {"LONG1", "LONG4"} else 0
+        else:
+            at = _after_argument(data, at + 1, op, at - contents)
 
 
-def _after_argument(data: bytes, start: int, op: pickletools.OpcodeInfo) -> int:
+def _after_argument(data: bytes, start: int, op: pickletools.OpcodeInfo, max_index: int) -> int:
     """Where the next opcode is; beyond the end if the data is cut off."""
     size = op.arg.n if op.arg else 0
-    if size in _LENGTH_BYTES:
-        content = start + _LENGTH_BYTES[size]
-        return content + int.from_bytes(data[start:content], "little")
     if size == pickletools.UP_TO_NEWLINE:
         end = start
         for _ in range(2 if op.name in {"GLOBAL", "INST"} else 1):
@@ -167,7 +199,7 @@ def _after_argument(data: bytes, start: int, op: pickletools.OpcodeInfo) -> int:
     else:
         end = start + size
         index = int.from_bytes(data[start:end], "little") if op.name == "LONG_BINPUT" else 0
-    if index > len(data):
+    if index > max_index:
         raise ValueError(f"memo index {index} out of range at byte {start}")
     return end
 

@@ -16,7 +16,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from untrained.errors import BadInputError, DataMissingError, UnsafeDataError, UntrainedError
-from untrained.tables.unpickle import Record, load_records
+from untrained.files import unpickle
+from untrained.files.unpickle import Record, load_records, parse_records
 
 ALLOWED = {("tests_of.shapes", "Point"): frozenset({"x", "y"}), ("tests_of.shapes", "Box"): frozenset({"corner"})}
 POINT = b"\x8c\x0ftests_of.shapes\x8c\x05Point\x93"  # STACK_GLOBAL
@@ -34,6 +35,16 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
         return load_records(file, ALLOWED)
 
     return load_bytes
+
+
+class Anything(Record):
+    """Takes any arguments and any state."""
+
+    def __init__(self, *arguments: object) -> None:
+        vars(self)["arguments"] = arguments
+
+    def __setstate__(self, state: object) -> None:
+        vars(self)["state"] = state
 
 
 def refused(load: Load, data: bytes, message: str, error: type[Exception] = UnsafeDataError) -> None:
@@ -129,6 +140,42 @@ def test_calls_are_refused_and_not_made(
 )
 def test_hand_made_globals_are_refused(load: Load, data: bytes, message: str) -> None:
     refused(load, data, message)
+
+
+def test_a_record_of_ones_own_stands_in_for_a_class() -> None:
+    data = b"\x80\x04" + POINT + b"K\x01K\x02\x86R(K\x03K\x04tb."
+    point = parse_records(data, "data.pkl", {("tests_of.shapes", "Point"): Anything})
+    assert isinstance(point, Anything)
+    assert vars(point) == {"arguments": (1, 2), "state": (3, 4)}
+    assert point.origin == "tests_of.shapes.Point"
+    assert Anything.origin == ""
+    with pytest.raises(UnsafeDataError, match=r"'tests_of\.shapes\.Point' is not on the list"):
+        parse_records(data, "data.pkl", {("tests_of.shapes", "Box"): Anything})
+
+
+def test_texts_of_python_2_may_hold_bytes() -> None:
+    data = b"\x80\x02U\x03a\xff\x00q\x01."
+    assert parse_records(data, "data.pkl", {}, encoding="latin1") == "a\xff\0"
+    with pytest.raises(BadInputError, match=r"data\.pkl is not a readable pickle: 'ascii' codec"):
+        parse_records(data, "data.pkl", {})
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_long_contents_cost_less_than_many_objects(monkeypatch: pytest.MonkeyPatch, protocol: int) -> None:
+    monkeypatch.setattr(unpickle, "MAX_PROGRAM_BYTES", 4000)
+    long, many = {"x": "y" * 10_000, "z": ["w" * 5000] * 100}, [[] for _ in range(4000)]
+    if protocol:  # texts of protocol 0 have no length
+        assert parse_records(pickle.dumps(long, protocol), "data.pkl", {}) == long
+    number = pickle.dumps(1 << 33_000, max(protocol, 2))
+    for data in (pickle.dumps(many, protocol), number, b"\x80\x04(" + 4000 * b"]" + b"t."):
+        with pytest.raises(BadInputError, match="more than 4,000 bytes that are neither text nor byte strings"):
+            parse_records(data, "data.pkl", {})
+
+
+def test_a_memo_index_cannot_be_paid_for_with_a_long_text() -> None:
+    for index in (b"r" + struct.pack("<I", 90_000), b"p90000\n"):
+        with pytest.raises(BadInputError, match="memo index 90000 out of range"):
+            parse_records(b"\x80\x02" + text("y" * 100_000) + index + b".", "data.pkl", {})
 
 
 def test_objects_of_other_libraries_are_refused(load: Load) -> None:

@@ -284,3 +284,94 @@ def test_a_zip_of_something_else_is_refused(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(BadInputError, match=r"text\.npz"):
         load_batch(str(tmp_path / "text.npz"), SMALL)
+
+
+OFFICIAL = ["cifar10:train", "cifar10:test", "cifar100:train", "cifar100:test"]
+
+
+@pytest.mark.parametrize("source", [*OFFICIAL, "imagenet16_120:train", "imagenet16_120:valid"])
+def test_official_images_that_are_not_here_say_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("UNTRAINED_CACHE", str(tmp_path))
+    name = source.partition(":")[0]
+    shape = (3, 16, 16) if name == "imagenet16_120" else SHAPE
+    folder = tmp_path / "files" / name
+    with pytest.raises(DataMissingError) as caught:
+        load_batch(source, shape)
+    advice = f"Get it with `untrained data fetch {name}`, or say where it is: @FOLDER."
+    assert str(caught.value) == f"{folder}: not found. {advice}"
+    folder.mkdir(parents=True)
+    with pytest.raises(DataMissingError, match=r"there is no \w+(\.bin or \w+)? in it\. Get it with"):
+        load_batch(f"{source}:raw", shape)
+    with pytest.raises(DataMissingError, match=r"elsewhere: not found\. Give the folder that holds the official files"):
+        load_batch(f"{source}@{tmp_path}/elsewhere", shape)
+
+
+def test_official_images_are_found_where_they_are_put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).integers(0, 10, (10_000, 3073), np.uint8)
+    (tmp_path / "files" / "cifar10").mkdir(parents=True)
+    (tmp_path / "files" / "cifar10" / "test_batch.bin").write_bytes(rows.tobytes())
+    monkeypatch.setenv("UNTRAINED_CACHE", str(tmp_path))
+    batch = load_batch("cifar10:test:raw", SHAPE)
+    assert (batch.x == (rows[:256, 1:].reshape(256, *SHAPE) / 255).astype(np.float32)).all()
+    assert batch.digest == make_batch(batch.x, "mine").digest
+    with pytest.raises(ValueError, match="read-only"):
+        batch.x[0, 0, 0, 0] = 1
+    monkeypatch.chdir(tmp_path / "files")
+    assert load_batch("cifar10:test:raw@cifar10", SHAPE).digest == batch.digest
+    monkeypatch.chdir("cifar10")
+    assert load_batch("cifar10:test:raw@", SHAPE).digest == batch.digest
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("cifar10", "unknown batch 'cifar10'. Did you mean 'cifar10:test'? There are cifar10:train, cifar10:test; "),
+        (
+            "cifar10:valid",
+            "There are cifar10:train, cifar10:test; :raw or @PATH may",
+        ),
+        ("cifar10:trian", "Did you mean 'cifar10:train'?"),
+        ("cifar10:raw", "unknown batch 'cifar10:raw'"),
+        ("cifar10:train:Raw", "unknown batch 'cifar10:train:Raw'. Did you mean 'cifar10:train'?"),
+        ("cifar10:train:raw:raw", "unknown batch"),
+        ("cifar10:", "unknown batch 'cifar10:'"),
+        ("cifar10@/folder", "unknown batch 'cifar10'"),
+        ("imagenet16_120:test", "There are imagenet16_120:train, imagenet16_120:valid;"),
+        ("cifar1:train", "unknown batch 'cifar1:train'. Did you mean 'cifar10:train'?"),
+        ("imagenet:train", "unknown batch"),
+    ],
+)
+def test_official_images_with_a_wrong_split_say_which_there_are(source: str, message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message.replace("?", "[?]")):
+        load_batch(source, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("ptb", "unknown batch 'ptb'. .*There are ptb:train, ptb:valid, ptb:test; @PATH may follow"),
+        ("ptb:train:raw", "unknown batch 'ptb:train:raw'"),
+        ("pbt:train", "unknown batch 'pbt:train'. Did you mean 'ptb:train'?"),
+    ],
+)
+def test_official_texts_with_a_wrong_split_say_which_there_are(source: str, message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message.replace("?", "[?]")):
+        load_batch(source, (35,), vocabulary=10_000)
+
+
+def test_official_images_and_texts_fit_the_networks_or_say_what_would() -> None:
+    for source, shape, message in [
+        ("cifar10:train", (3, 16, 16), r"has images of shape \(3, 32, 32\); the networks read \(3, 16, 16\)"),
+        ("imagenet16_120:train", SHAPE, r".*replace\(space\.task, input_shape=\(3, 16, 16\)\)"),
+        ("cifar10:train", (35,), r"has images; the networks read texts\. Take random_tokens or ptb:train"),
+        ("ptb:train", SHAPE, r"has texts; the networks read images of shape \(3, 32, 32\)"),
+    ]:
+        with pytest.raises(BadInputError, match=f"batch {source} {message}"):
+            load_batch(source, shape, vocabulary=10_000)
+
+
+def test_files_may_have_colons_and_at_signs_in_their_names(tmp_path: Path, images: Any) -> None:
+    for name in ("cifar10.npy", "x:train@y.npy", "c:cifar10:train.npy"):
+        assert load_batch(saved(tmp_path / name, images), SMALL).name == name

@@ -1,21 +1,25 @@
-"""Input batches: named ones, the same on every machine, and the user's own files; each with a digest.
+"""Input batches: named ones, the same on every machine, official images and texts, and the user's own files.
 
-Random batches come from numpy's legacy generator with seed 0, whose streams are frozen for ever; the first images of a
-larger batch are the images of a smaller one. Networks that read text get whole numbers, shape (n, steps).
+Each has a digest. Random batches come from numpy's legacy generator with seed 0, whose streams are frozen for ever; the
+first images of a larger batch are the images of a smaller one, and so with official images. Networks that read text get
+whole numbers, shape (n, steps).
 """
 
 import hashlib
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from untrained.batches.images import IMAGE_SETS, normalise, read_images, unit
+from untrained.batches.texts import TEXT_SETS, read_texts
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
+from untrained.files.archive import place_of
 from untrained.types import Batch
 
 DEFAULT_SIZE = 256
@@ -136,19 +140,22 @@ def _digest(x: NDArray[Any], form: str) -> str:
 
 
 def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary: int = 0) -> Batch:
-    """A named batch, or images or texts from a .npy or .npz file.
+    """A named batch, official images or texts, or images or texts from a .npy or .npz file.
 
     Args:
-        source: a name of NAMED (of NAMED_TEXTS where networks read text), or a path ending in .npy or .npz (one
-            array, or one called x).
+        source: a name of NAMED (of NAMED_TEXTS where networks read text); a name of IMAGE_SETS or TEXT_SETS with a
+            split, "cifar10:train", followed by ":raw" for images that are not normalised and by "@" and a path if the
+            files are not where `untrained data fetch` puts them; or a path ending in .npy or .npz (one array, or one
+            called x).
         shape: what the networks read: (channels, height, width), or (steps,).
-        size: how many images or texts; None is 256 for a named batch and all of a file.
+        size: how many images or texts, always the first ones; None is 256, or all of a .npy or .npz file.
         vocabulary: how many words texts are made of; images need none.
 
     Raises:
-        UnknownNameError: no such name.
+        UnknownNameError: no such name or split.
         DataMissingError: no such file.
-        BadInputError: an unreadable or unsafe file, a wrong shape, or too few images.
+        BadInputError: an unreadable or damaged file, a wrong shape, too many words, or too few images.
+        UnsafeDataError: a file that would have to build objects to be read.
     """
     if size is not None and size < 2:
         raise BadInputError(
@@ -161,11 +168,19 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
         if is_text:
             return make_texts(NAMED_TEXTS[source](size or DEFAULT_SIZE, shape, vocabulary), source, vocabulary)
         return make_batch(NAMED[source](size or DEFAULT_SIZE, shape), source)
+    name, at, path_given = source.partition("@")
+    given = path_given if at else None
+    official = name.partition(":")[0]
+    if official in IMAGE_SETS:
+        return _official_images(name, given, shape, size or DEFAULT_SIZE)
+    if official in TEXT_SETS:
+        return _official_texts(name, given, shape, size or DEFAULT_SIZE, vocabulary)
     path = Path(source)
     if path.suffix not in {".npy", ".npz"}:
         kind = "texts" if is_text else "images"
+        known = [*named, *(f"{set_}:train" for set_ in (TEXT_SETS if is_text else IMAGE_SETS))]
         raise UnknownNameError.among(
-            "batch", source, named, f"Named batches of {kind} are {', '.join(named)}; files end in .npy or .npz."
+            "batch", source, known, f"Named batches of {kind} are {', '.join(known)}; files end in .npy or .npz."
         )
     x = _read(path)
     if x.shape[1:] != shape:
@@ -173,6 +188,44 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
     if size is not None and size > len(x):
         raise BadInputError(f"batch {source} has {len(x)} images, fewer than the batch size {size} asked for.")
     return make_texts(x[:size], path.name, vocabulary) if is_text else make_batch(x[:size], path.name)
+
+
+def _official_images(name: str, given: str | None, shape: Shape, size: int) -> Batch:
+    official, *choice = name.split(":")
+    images = IMAGE_SETS[official]
+    raw = choice[1:] == ["raw"]
+    _check_choice(name, choice[:1] if raw else choice, official, images.forms[0].splits)
+    if images.shape != shape:
+        raise BadInputError(
+            f"batch {name} has images of shape {images.shape}; the networks read {shape}. Networks for such images: "
+            f"score(..., task=replace(space.task, input_shape={images.shape}))."
+            if len(shape) == 3
+            else f"batch {name} has images; the networks read texts. Take random_tokens or ptb:train."
+        )
+    pixels, _ = read_images(images, choice[0], size, place_of(official, given))
+    return make_batch(unit(pixels) if raw else normalise(pixels, images), name)
+
+
+def _official_texts(name: str, given: str | None, shape: Shape, size: int, vocabulary: int) -> Batch:
+    official, *choice = name.split(":")
+    texts = TEXT_SETS[official]
+    _check_choice(name, choice, official, texts.splits)
+    if len(shape) != 1:
+        raise BadInputError(f"batch {name} has texts; the networks read images of shape {shape}.")
+    words, _, n_words = read_texts(texts, choice[0], size, *shape, place_of(official, given))
+    if n_words > vocabulary:
+        raise BadInputError(
+            f"batch {name} has {n_words:,} different words; the networks know {vocabulary:,}. Networks for as many: "
+            f"score(..., task=replace(space.task, n_classes={n_words}))."
+        )
+    return make_texts(words, name, vocabulary)
+
+
+def _check_choice(name: str, choice: list[str], official: str, splits: Iterable[str]) -> None:
+    if len(choice) != 1 or choice[0] not in splits:
+        known = [f"{official}:{split}" for split in splits]
+        more = ":raw or @PATH" if official in IMAGE_SETS else "@PATH"
+        raise UnknownNameError.among("batch", name, known, f"There are {', '.join(known)}; {more} may follow.")
 
 
 def _read(path: Path) -> NDArray[Any]:
