@@ -201,7 +201,7 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
         return
     if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
         network = wanted.space.graph(items[0].arch, wanted.task)
-        compile_kernels(type(network))  # here once, so that the processes find the result on disk
+        compile_kernels(type(network).__name__)  # here once, so that the processes find the result on disk
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
     yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
 

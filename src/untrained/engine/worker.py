@@ -65,10 +65,10 @@ def _collector_paused() -> Iterator[None]:
 
 
 @cache
-def compile_kernels(kind: type[Graph | Recurrent] = Graph) -> None:
+def compile_kernels(kind: str = Graph.__name__) -> None:
     """Compile, or load from the compiler's cache on disk, what responses need, so that no proxy is timed with it."""
     network: Graph | Recurrent
-    if kind is Recurrent:
+    if kind == Recurrent.__name__:
         b = GraphBuilder((1,), (1,))
         network = Recurrent(b.build([b.linear(b.inputs, 1)]), (1, 1), vocabulary=1, steps=1)
         batch = Batch("words", np.zeros((2, 1), np.int64), "")
@@ -82,7 +82,7 @@ def compile_kernels(kind: type[Graph | Recurrent] = Graph) -> None:
 def _prepare(network: Network, proxy: BoundProxy) -> Outcome | None:
     """Do what counts as building, outside the proxy's time."""
     if Needs.RESPONSES in proxy.proxy.needs:
-        compile_kernels(type(network.graph))
+        compile_kernels(type(network.graph).__name__)
         try:
             _ = network.width1
         except GraphError as error:

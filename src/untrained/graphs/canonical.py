@@ -38,7 +38,7 @@ from untrained.graphs.graph import (
 )
 from untrained.graphs.recurrent import Recurrent, resized
 
-N = TypeVar("N", Graph, Recurrent)
+N = TypeVar("N", Graph, Recurrent, Graph | Recurrent)
 
 
 def simplify(network: N) -> N:

@@ -52,6 +52,11 @@ class Program:
     readout: tuple[int, ...]  # the output is the sum of the mean planes, each this often ...
     gains: tuple[int, ...]  # ... through linear layers: times the weight and this number, for each layer
 
+    @property
+    def connected(self) -> bool:
+        """Whether a path leads from the input to the output."""
+        return bool(self.readout)
+
 
 def lower(graph: Graph) -> Program:
     """The plane program of the graph's first output.

@@ -88,7 +88,8 @@ class LinearSum(nn.Module):
     def forward(self, *xs: Tensor) -> Tensor:
         """The layer's output, shape (n, out_features), for as many vectors as it reads."""
         first, *others = [part(x) for part, x in zip(self.parts, xs, strict=True)]
-        return sum(others, start=first)
+        total: Tensor = sum(others, start=first)
+        return total
 
 
 class RecurrentModule(nn.Module):

@@ -49,8 +49,7 @@ class Network:
     @property
     def connected(self) -> bool:
         """Whether a path leads from the input to the first output."""
-        program = self.width1
-        return program.connected if isinstance(self.graph, Recurrent) else bool(program.readout)
+        return self.width1.connected
 
     def response(self, batch: Batch, weight: float, dtype: str = "float32") -> NDArray[np.floating]:
         """The first output when every weight is `weight`: one number per image, biases being 0.
