@@ -4,9 +4,9 @@ Layers work in step, each one word behind the one below, so that every operation
 at wave k, layer l does step k - l. Vectors are `LANES` numbers long, or a multiple: the texts of the first layer, those
 of the second, and so on. What a layer computes before its first and after its last step is never read.
 
-A program is a table of rows (operation, result, a, b, c), written by `untrained.graphs.recurrence`; results and operands
-are vectors in the work space, where x and the previous states come first. Nothing here may use fast-math: scores depend
-on float32 rounding and underflow.
+A program is a table of rows (operation, result, a, b, c), written by `untrained.graphs.recurrence`; results and
+operands are vectors in the work space, where x and the previous states come first. Nothing here may use fast-math:
+scores depend on float32 rounding and underflow.
 
 Rounding. A linear layer adds up hundreds of equal products. It does so as the published program on AVX2 machines: block
 by block of `BLOCK` inputs, each block from zero on with fused multiply-adds, the first vector's blocks on top of the
@@ -32,8 +32,9 @@ BLOCK = 192
 DOT, ADD, MULTIPLY, BLEND, TANH, SIGMOID, LEAKY_RELU, ZERO = range(8)
 
 Array = NDArray[Any]
-# No reference counts, since nothing here allocates: a slice costs two locked increments otherwise.
-_leaf: Any = numba.njit(cache=True, nogil=True, error_model="numpy", _nrt=False)
+# Without reference counts, since nothing here allocates: a slice costs two locked increments otherwise.
+_options: Any = {"cache": True, "nogil": True, "error_model": "numpy", "_nrt": False}
+_leaf: Any = numba.njit(**_options)
 
 
 def _emit_products(
@@ -153,8 +154,8 @@ def _tanh(to: Array, a: Array) -> None:
 def _sigmoid(to: Array, a: Array) -> None:
     kind = to.dtype.type
     for i in range(to.size):
-        y = -np.float64(a[i])
-        y = -708.0 if y < -708.0 else y
+        x = -np.float64(a[i])
+        y = -708.0 if x < -708.0 else x
         _, e = _exponential(708.0 if y > 708.0 else y)
         to[i] = kind(1) / (kind(1) + kind(e))  # rounded at each step, as in torch
 
