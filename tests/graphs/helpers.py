@@ -8,7 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from untrained.errors import GraphError
+from untrained.graphs.canonical import commutes
 from untrained.graphs.graph import TRAINABLE, Concat, Graph, GraphBuilder, Node, Sum, Zero
+from untrained.graphs.recurrent import Recurrent, resized
+from untrained.spaces.nasbench_nlp import SPACE as NLP
 
 # The same examples in every run; no time limit, since the first one compiles.
 REPEATABLE = settings(deadline=None, derandomize=True)
@@ -179,3 +182,31 @@ def isomorphism(a: Graph, b: Graph) -> list[int] | None:
         return False
 
     return image if extend(0) else None
+
+
+# Recurrent networks ---------------------------------------------------------------------------------------------------
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def recurrent(seed: int, sizes: tuple[int, ...] = (5, 7, 7, 5), vocabulary: int = 11, steps: int = 4) -> Recurrent:
+    """A random network of NAS-Bench-NLP in small sizes."""
+    (arch,) = NLP.sample(np.random.default_rng(seed), 1)
+    cell = NLP.cell(arch)
+    return Recurrent(resized(cell, sizes[0], sizes[1]), sizes, vocabulary, steps)
+
+
+def restated(network: Recurrent, rng: np.random.Generator) -> Recurrent:
+    """The same network with its states but the first in another order, and operands in another order."""
+    cell, n_inputs = network.cell, network.cell.n_inputs
+    order = [0, *(1 + rng.permutation(n_inputs - 2)).tolist()]  # of the states
+    place = {0: 0, **{1 + old: 1 + new for new, old in enumerate(order)}}
+    nodes = list(cell.nodes[:n_inputs])
+    for i, (operation, inputs, shape) in enumerate(cell.nodes[n_inputs:], start=n_inputs):
+        read = [place[source] for source in inputs]
+        if commutes(operation):
+            read = [read[k] for k in rng.permutation(len(read))]
+        place[i] = i
+        nodes.append(Node(operation, tuple(read), shape))
+    outputs = tuple(place[cell.outputs[state]] for state in order)
+    return Recurrent(Graph(tuple(nodes), outputs), network.sizes, network.vocabulary, network.steps)

@@ -88,6 +88,24 @@ def test_text_has_a_line_for_every_node(graph: Graph) -> None:
         assert (fields[-1].startswith("output")) == (position in graph.outputs)
 
 
+def test_recurrent_cells() -> None:
+    b = GraphBuilder((400,), (600,))
+    y = b.linear(b.inputs, 600)
+    graph = b.build([b.blend(b.sigmoid(y), 1, b.product([b.tanh(y), b.leaky_relu(y)]))])
+    assert to_text(graph).splitlines() == [
+        "0  input               400",
+        "1  input 1             600",
+        "2  linear 600  0 1     600",
+        "3  sigmoid     2       600",
+        "4  tanh        2       600",
+        "5  leaky relu  2       600",
+        "6  product     4 5     600",
+        "7  blend       3 1 6   600  output",
+    ]
+    assert '[label="×"' in to_dot(graph)
+    assert 'n6["×"]' in to_mermaid(graph)
+
+
 def test_dot_of_a_cell() -> None:
     assert to_dot(cell(CELLS[2])).splitlines() == [
         "digraph {",

@@ -49,6 +49,10 @@ def test_shapes_of_the_other_operations() -> None:
     assert b.shape(features) == (4,)
     assert b.shape(b.linear(features, 10)) == (10,)
     assert b.shape(b.concat([features, b.linear(features, 2)])) == (6,)
+    assert [b.shape(y) for y in (b.leaky_relu(x), b.sigmoid(x), b.tanh(features))] == [(4, 9, 12), (4, 9, 12), (4,)]
+    assert b.shape(b.product([features, features])) == (4,)
+    assert b.shape(b.blend(x, x, b.relu(x))) == (4, 9, 12)
+    assert b.shape(b.linear([features, b.linear(features, 2)], 7)) == (7,)
 
 
 def test_padding_defaults_to_what_keeps_the_size() -> None:
@@ -78,6 +82,12 @@ def test_padding_defaults_to_what_keeps_the_size() -> None:
         (lambda b, x: b.max_pool(x, kernel=2, padding=2), ("padding", "half")),
         (lambda b, x: b.shift(x, up=9, left=1), ("9x12", "9 rows")),
         (lambda b, x: b.avg_pool(x, kernel=3, padding=2), ("padding", "half")),
+        (lambda b, x: b.product([x, b.conv(x, 8, kernel=3)]), ("a product needs equal shapes", "(8, 9, 12)")),
+        (lambda b, x: b.blend(x, x, b.conv(x, 8, kernel=3)), ("a blend needs equal shapes", "(8, 9, 12)")),
+        (lambda b, x: b.add(g.Blend(), (x, x)), ("takes three inputs, got 2",)),
+        (lambda b, x: b.linear([b.global_avg_pool(x), x], 10), ("reads a vector", "(4, 9, 12)")),
+        (lambda b, x: b.linear([], 10), ("at least one input",)),
+        (lambda b, x: b.add(g.Tanh(), (x, x)), ("takes one input, got 2",)),
     ],
 )
 def test_errors_name_the_node(make, words: tuple[str, ...]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from untrained.errors import MissingDependencyError, UntrainedError
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import Graph, GraphBuilder
+from untrained.graphs.recurrent import Recurrent
 from untrained.spaces.nasbench201 import SPACE
 from untrained.types import Task
 
@@ -69,6 +70,37 @@ def test_every_operation_is_torch_s_own() -> None:
     pooled = torch.cat(expected, dim=1).mean(dim=(2, 3))
     expected += [pooled, F.linear(pooled, linear.weight, linear.bias)]
     torch.testing.assert_close(list(network(images)), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_operations_of_recurrent_cells_are_torch_s_own() -> None:
+    b = GraphBuilder((4,), (6,))
+    y = b.linear(b.inputs, 6)
+    parts = [y, b.leaky_relu(y), b.sigmoid(y), b.tanh(y), b.product([y, 1, y]), b.blend(y, 1, b.tanh(y))]
+    network = module.GraphModule(b.build([*parts, b.linear([1, y], 3, bias=False)])).double()
+    x, h = numbers(5, 4), numbers(5, 6)
+    (of_x, of_h), last = network.node2.parts, list(network.children())[-1].parts
+    z = F.linear(x, of_x.weight, of_x.bias) + F.linear(h, of_h.weight)
+    expected = [z, torch.where(z > 0, z, z / 100), 1 / (1 + torch.exp(-z)), z.tanh(), z * h * z]
+    expected += [z * h + (1 - z) * z.tanh(), h @ last[0].weight.T + z @ last[1].weight.T]
+    torch.testing.assert_close(list(network(x, h)), expected, rtol=1e-12, atol=1e-12)
+    assert [part.bias is None for part in (of_x, of_h, *last)] == [False, True, True, True]
+
+
+def test_a_recurrent_module_is_the_cells_one_word_after_the_other() -> None:
+    b = GraphBuilder((4,), (6,), (6,))
+    new = b.tanh(b.linear([0, 1, 2], 6))
+    network = Recurrent(b.build([new, b.sigmoid(b.linear([1, new], 6))]), (4, 6, 4), vocabulary=10, steps=3)
+    full = module.RecurrentModule(network).double()
+    words = torch.tensor([[1, 9, 4], [0, 0, 7]])
+    outputs, logits = full(words, 0.25)
+    series = [full.embedding.weight[words[:, t]] for t in range(3)]
+    for cell, units in zip(full.cells, (6, 4), strict=True):
+        state = [torch.full((2, units), 0.25, dtype=torch.float64)] * 2
+        for t in range(3):
+            state = list(cell(series[t], *state))
+            series[t] = state[0]
+    torch.testing.assert_close(outputs, torch.stack(series))
+    torch.testing.assert_close(logits, F.linear(outputs, full.embedding.weight, full.decoder.bias))
 
 
 def test_train_mode_uses_the_statistics_of_the_batch() -> None:

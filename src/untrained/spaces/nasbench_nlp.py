@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, ClassVar, final
 
 from untrained.errors import BadInputError, OutOfSpaceError
 from untrained.graphs import canonical
-from untrained.graphs.graph import Graph, GraphBuilder
+from untrained.graphs.graph import (
+    Blend,
+    Graph,
+    LeakyReLU,
+    Linear,
+    Node,
+    Operation,
+    Product,
+    Sigmoid,
+    Sum,
+    Tanh,
+    input_operation,
+)
 from untrained.graphs.recurrent import Recurrent
 from untrained.spaces import recipes
 from untrained.spaces.base import Published, Space
@@ -105,31 +117,30 @@ class NasBenchNlp(Space):
         return arch.code
 
 
+_OPERATIONS: dict[str, Operation] = {
+    "blend": Blend(),
+    "elementwise_prod": Product(),
+    "elementwise_sum": Sum(),
+    "activation_tanh": Tanh(),
+    "activation_sigm": Sigmoid(),
+    "activation_leaky_relu": LeakyReLU(),
+}
+
+
 @lru_cache(maxsize=1024)
 def _cell(code: str, x: int, units: int) -> Graph:
+    """Nodes without a builder, since all but x have one shape."""
     recipe = recipes.read(code)
     states = recipes.n_states(recipe)
-    b = GraphBuilder((x,), *[(units,)] * states)
-    place = {"x": 0, **{f"h_prev_{k}": 1 + k for k in range(states)}}
+    operations = {**_OPERATIONS, "linear": Linear(units, bias=True)}
+    shape = (units,)
+    nodes = [Node(input_operation(0), (), (x,)), *[Node(input_operation(1 + k), (), shape) for k in range(states)]]
+    place = {name: i for i, name in enumerate(("x", *recipes.PREVIOUS_STATES[:states]))}
     for name in recipes.in_order(recipe):
-        op, names = recipe[name]
-        inputs = [place[source] for source in names]
-        match op:
-            case "linear":
-                place[name] = b.linear(inputs, units)
-            case "blend":
-                place[name] = b.blend(*inputs)
-            case "elementwise_prod":
-                place[name] = b.product(inputs)
-            case "elementwise_sum":
-                place[name] = b.sum(inputs)
-            case "activation_tanh":
-                place[name] = b.tanh(*inputs)
-            case "activation_sigm":
-                place[name] = b.sigmoid(*inputs)
-            case _:
-                place[name] = b.leaky_relu(*inputs)
-    return b.build([place[f"h_new_{k}"] for k in range(states)])
+        op, inputs = recipe[name]
+        place[name] = len(nodes)
+        nodes.append(Node(operations[op], tuple([place[source] for source in inputs]), shape))
+    return Graph(tuple(nodes), tuple([place[name] for name in recipes.NEW_STATES[:states]]))
 
 
 SPACE = NasBenchNlp()

@@ -36,7 +36,7 @@ def draw(rng: np.random.Generator, n: int) -> list[Recipe]:
         found: list[Recipe] = []
         share = 0.5
         while missing := len(places) - len(found):
-            tries = int(min(16 + missing / share, 8192))
+            tries = int(min(16 + missing / share, 4096))
             sound = _sound_recipes(rng, states, budget, tries, most=missing)
             share = max(len(sound), 1) / tries
             found += sound
@@ -72,10 +72,10 @@ def _sound_recipes(rng: np.random.Generator, states: int, budget: int, tries: in
 
 def _graphs(rng: np.random.Generator, states: int, total: int, tries: int) -> tuple[Array, Array, Array]:
     """Random graphs of at least `total` nodes: operations, inputs (-1 where there is none), number of nodes."""
-    ops = np.zeros((tries, total + 1), np.int64)
-    inputs = np.full((tries, total + 1, 3), -1, np.int64)
+    ops = np.zeros((tries, total + 1), np.int8)
+    inputs = np.full((tries, total + 1, 3), -1, np.int8)
     count = np.zeros(tries, np.int64)
-    activations = np.zeros((tries, total + 4), np.int64)  # with room for choices that are not used
+    activations = np.zeros((tries, total + 4), np.int8)  # with room for choices that are not used
     n_activations = np.zeros(tries, np.int64)
     operands = np.arange(3)
     while (open_ := np.flatnonzero(count < total)).size:

@@ -45,6 +45,8 @@ class Step(NamedTuple):
 
 
 Recipe = dict[str, Step]
+_PARTS = {"op", "input"}
+_TEXT = {str}
 
 
 def read(text: str) -> Recipe:
@@ -65,12 +67,12 @@ def read(text: str) -> Recipe:
         raise _refused(f"recipes are JSON objects such as {_EXAMPLE}, got {text[:60]!r}")
     recipe = {}
     for name, node in nodes.items():
-        if not (isinstance(node, dict) and node.keys() == {"op", "input"} and isinstance(node["input"], list)):
+        if type(node) is not dict or node.keys() != _PARTS or type(node["input"]) is not list:
             raise _refused(
                 f'node {name!r} must have the form {{"op": ..., "input": [...]}}, got {json.dumps(node)[:60]}'
             )
         op, inputs = node["op"], node["input"]
-        if not {str}.issuperset(map(type, (op, *inputs))):
+        if type(op) is not str or not _TEXT.issuperset(map(type, inputs)):
             raise _refused(f"node {name!r}: the operation and the inputs are names, got {json.dumps(node)[:60]}")
         recipe[name] = Step(op, tuple(inputs))
     check(recipe)
@@ -148,7 +150,7 @@ def in_order(recipe: Recipe) -> list[str]:
             else:
                 order[name] = None
         if len(waiting) == len(left):
-            raise _refused(f"nodes {', '.join(map(repr, waiting))} read one another in a circle, or what does")
+            raise _refused(f"nodes {', '.join(map(repr, waiting))} read one another in a circle, or nodes that do")
         left = waiting
     return list(order)
 
