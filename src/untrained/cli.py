@@ -59,8 +59,8 @@ BatchName = Annotated[
     str | None,
     typer.Option(
         "--batch",
-        help="grey_ramp, normal, uniform_01, uniform_pm1, ones, for texts random_tokens, or a .npy/.npz file; "
-        "the space's own if not given.",
+        help="grey_ramp, normal, uniform_01, uniform_pm1, ones, random_tokens (texts), cifar10:train and the like, "
+        "or a .npy/.npz file; the space's own if not given.",
         show_default=False,
     ),
 ]
@@ -123,13 +123,14 @@ def score(
     form: Annotated[Format, typer.Option("--format", help="How to print the scores.")] = Format.TABLE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
 ) -> None:
-    r"""Score architectures with proxies; without --archs or --sample, the whole space.
+    """Score architectures with proxies; without --archs or --sample, the whole space.
 
-    \b
     Examples:
       untrained score nasbench201 --proxies epsinas,params --out runs/first
       untrained score nasbench201 --sample 100 --format csv > scores.csv
-      untrained score nasbench201 --proxies "epsinas(low=1e-4,high=10)" --batch images.npy --archs cells.txt
+      untrained score nasbench101 --sample 1000 --batch-size 16
+      untrained score nasbench_nlp --archs recipes.txt
+      untrained score nasbench201 --proxies "epsinas(low=1e-4)" --batch cifar10:train
     """
     from untrained.engine import plan, run
     from untrained.report import console as show
@@ -168,9 +169,8 @@ def correlate(
     undefined: Annotated[Undefined, typer.Option(help="Undefined scores: leave out, or rank last.")] = Undefined.OMIT,
     form: Annotated[ReportFormat, typer.Option("--format", help="How to print the result.")] = ReportFormat.TABLE,
 ) -> None:
-    r"""Measure how scores agree with what training gave.
+    """Measure how scores agree with what training gave.
 
-    \b
     Examples:
       untrained correlate runs/first --against nasbench201:cifar10:test_acc
       untrained correlate scores.csv --against mine.csv --column valid_acc --undefined worst --format json
@@ -227,9 +227,8 @@ def show(
     arch: Annotated[str, typer.Argument(help="The architecture, in the literature's form.")],
     out: Annotated[Path | None, typer.Option(help="Also save a drawing of the cell (png, pdf or svg).")] = None,
 ) -> None:
-    r"""Draw an architecture and count what it has.
+    """Draw an architecture and count what it has.
 
-    \b
     Example:
       untrained show nasbench201 "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
     """

@@ -161,7 +161,7 @@ def test_scale_and_offset_of_the_responses_do_not_matter() -> None:
     [
         ([0, 0, 0], [1, 2, 3], Status.UNDEFINED, "outputs at weight 1e-07 underflow to zero in float32"),
         ([1, 2, 3], [0, 0, 0], Status.UNDEFINED, "outputs at weight 1 underflow to zero in float32"),
-        ([2, 2, 2], [1, 2, 3], Status.UNDEFINED, "outputs at weight 1e-07 are the same for every image"),
+        ([2, 2, 2], [1, 2, 3], Status.UNDEFINED, "outputs at weight 1e-07 are the same for every input"),
         ([0, 1], [1, 0], Status.UNDEFINED, "no image is above the minimum at both weights"),
         ([1, math.nan], [1, 2], Status.NONFINITE, "outputs at weight 1e-07 overflow float32"),
         ([1, 2], [1, math.inf], Status.NONFINITE, "outputs at weight 1 overflow float32"),
@@ -212,7 +212,7 @@ def test_float64_does_not_underflow_where_float32_does(cells: dict[str, str]) ->
 
 def test_equal_images_leave_it_undefined(cells: dict[str, str]) -> None:
     found = value(cells["skip"], batch="ones")
-    assert found == Outcome(None, Status.UNDEFINED, "outputs at weight 1e-07 are the same for every image")
+    assert found == Outcome(None, Status.UNDEFINED, "outputs at weight 1e-07 are the same for every input")
 
 
 @pytest.mark.parametrize(

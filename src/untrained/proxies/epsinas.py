@@ -38,7 +38,7 @@ def epsinas(
     With p_w the outputs when every weight is w and every bias 0, and q_w = (p_w - min p_w) / (max p_w - min p_w) with
     its zeros left out, the score is mean |q_low - q_high| / mean of all q. No training, gradients or labels.
 
-    Undefined where a p_w is the same for every image. In float32 with low = 1e-7 that is every network without a
+    Undefined where a p_w is the same for every input. In float32 with low = 1e-7 that is every network without a
     path of skips and average pools from input to output, because each convolution shrinks its input by about 1e-10
     and a few in a row underflow to zero: 9,226 of the 15,625 NAS-Bench-201 cells are defined. The published constants
     are 1e-7 and 1 for NAS-Bench-201, 1e-4 and 10 for NAS-Bench-101, 1e-5 and 1e-3 for NAS-Bench-NLP.
@@ -52,7 +52,7 @@ def epsinas(
             return Outcome(None, Status.NONFINITE, f"outputs at weight {weight:g} overflow {dtype}")
         q = _normalised(response)
         if np.isnan(q).all():
-            why = f"underflow to zero in {dtype}" if not response.any() else "are the same for every image"
+            why = f"underflow to zero in {dtype}" if not response.any() else "are the same for every input"
             return Outcome(None, Status.UNDEFINED, f"outputs at weight {weight:g} {why}")
         normalised.append(q)
     difference = np.abs(normalised[0] - normalised[1])
