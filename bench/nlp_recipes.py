@@ -4,7 +4,8 @@
 
 Writes bench/results/nlp_recipes-<machine>-<versions>.json and prints it. Every figure is of this run: drawing the
 recipes, their keys, and scoring with all processes and with one; the least time of each step for one recipe, in
-microseconds, over repeated runs on a sample; and, for some of them, two passes of the full network in torch.
+microseconds, over repeated runs on a sample; and, for some of them, two passes of the full network in torch. `slowdown`
+says how busy the machine was: the mean time of a fixed loop over its least, before and after.
 """
 
 import argparse
@@ -83,6 +84,16 @@ def steps(archs: Sequence[Arch]) -> dict[str, float]:
     }
 
 
+def slowdown() -> float:
+    """Mean over least time of a loop of a tenth of a millisecond: 1 on a machine that does nothing else."""
+    seconds = []
+    for _ in range(5000):
+        start = time.perf_counter()
+        sum(range(5000))
+        seconds.append(time.perf_counter() - start)
+    return round(statistics.mean(seconds) / min(seconds), 2)
+
+
 def _least(step: Callable[[Any], object], items: Sequence[Any], rounds: int = 40) -> float:
     best = np.full(len(items), np.inf)
     for _ in range(rounds):
@@ -136,6 +147,7 @@ def main() -> None:
         "cpu": _cpu(),
         "cores": cores,
         "versions": versions,
+        "slowdown_before": slowdown(),
         "seconds_compiling_or_loading_kernels": round(time.perf_counter() - start, 2),
         "all_cores": whole(options.recipes, cores),
         "one_core": whole(options.recipes, 1),
@@ -144,6 +156,7 @@ def main() -> None:
     if options.torch:
         versions["torch"] = version("torch").partition("+")[0]
         result["against_torch_one_thread"] = against_torch([SPACE.graph(arch) for arch in archs[: options.torch]])
+    result["slowdown_after"] = slowdown()
     text = json.dumps(result, indent=2)
     print(text)
     name = f"nlp_recipes-{cores}x{_cpu().lower().replace(' ', '_')}"
