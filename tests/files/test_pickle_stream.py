@@ -459,6 +459,7 @@ def test_a_stream_without_end_is_left_soon_and_costs_little(case: str) -> None:
     assert time.process_time() - start < 10
 
 
+@pytest.mark.slow
 def test_very_deep_data_end_in_peace() -> None:
     for start, part in ((b"\x80\x04]", b"]\x94"), (b"\x80\x04N", b"\x85"), (b"\x80\x04", b"(")):
         with pytest.raises(BadInputError):
@@ -486,6 +487,7 @@ def test_an_item_counts_alone() -> None:
         list(found)
 
 
+@pytest.mark.slow
 def test_endless_items_end() -> None:
     stream = PickleStream(Endless(b"\x80\x04}\x8c\x05split}(", b"K\x01}K\x02Ns(1"), max_bytes=1 << 20)
     found = stream.items(["split"])

@@ -425,3 +425,10 @@ def test_double_precision_keeps_what_single_precision_loses(full, n: int) -> Non
     got, expected = response(chain(n), x, 1e-7), full(chain(n), x, 1e-7)[:, 0]
     assert 0 < expected.max() < 1e-100
     assert_close(got, expected, 1e-9)
+
+
+def test_a_linear_layer_on_several_vectors_is_refused() -> None:
+    b = GraphBuilder((3, 8, 8))
+    features = [b.global_avg_pool(b.conv(b.input, 4, kernel=k)) for k in (1, 3)]
+    with pytest.raises(GraphError, match="several vectors"):
+        lower(b.build([b.linear(features, 2)]))

@@ -253,6 +253,7 @@ def test_a_task_cannot_set_the_width(task: Task) -> None:
 # Which architectures are the same ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", [Scope.KEY, Scope.WIDTH1_KEY])
 def test_all_architectures_are_different_networks(scope: Scope) -> None:
     start = time.process_time()

@@ -150,6 +150,8 @@ class _Lowering:
         at = self.graph.outputs[0]
         gains: list[int] = []
         while isinstance(nodes[at].operation, Linear):
+            if len(nodes[at].inputs) > 1:
+                raise GraphError("under constant weights, a linear layer on several vectors is not supported here")
             gains.append(nodes[at].shape[0])
             at = nodes[at].inputs[0]
         if not isinstance(nodes[at].operation, GlobalAvgPool | Zero):
