@@ -7,7 +7,7 @@ A file is a JSON list of trainings, or an object of such lists ("top" and "mid")
      "optim": {"base_lr": ..., "wd": ..., "max_ep": ...}, "rng_seed": 1, "params": ..., "flops": ...,
      "test_ep_top1": [error in percent after each epoch], "min_test_top1": ..., "train_ep_top1": ..., ...}
 
-What was verified: the data itself (a download of several hundred megabytes) was never at hand. The structure, the names
+What was verified: the data itself was never at hand. The structure, the names
 of the files and the meaning of the fields are those that its readers agree on: the notebooks of facebookresearch/nds
 (`min_test_top1`, `params`, `flops`), BayesWatch/nas-without-training (`nasspace.py`: "top" and "mid", accuracy as 100 -
 test_ep_top1[-1]) and microsoft/nni (`nas/benchmark/nds/db_gen.py`: the list of files, all fields above, one error per
