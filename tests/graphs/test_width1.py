@@ -432,3 +432,17 @@ def test_a_linear_layer_on_several_vectors_is_refused() -> None:
     features = [b.global_avg_pool(b.conv(b.input, 4, kernel=k)) for k in (1, 3)]
     with pytest.raises(GraphError, match="several vectors"):
         lower(b.build([b.linear(features, 2)]))
+
+
+@pytest.mark.parametrize("weight", [0.3, -0.3])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_planes_of_one_sign_are_foreseen_and_nothing_old_is_read(full, weight: float, sign: int) -> None:
+    """Where rectification leaves nothing, a plane is never computed, and what is in its place must not be read."""
+    b = GraphBuilder((3, 8, 8))
+    x, y = b.conv(b.input, 4, kernel=3), b.conv(b.input, 4, kernel=5)
+    total = b.sum([b.relu(x), b.relu(y)])
+    both = b.sum([total, b.max_pool(total, kernel=3, padding=1), b.conv(b.relu(total), 4, kernel=1)])
+    graph = b.build([b.linear(b.global_avg_pool(b.sum([both, x])), 2)])
+    images_ = sign * np.abs(images(5, (3, 8, 8)))
+    respond(lower(graph), images(5, (3, 8, 8)), 7.0)  # fills the work space with other numbers
+    assert_close(response(graph, images_, weight), full(graph, images_, weight)[:, 0], 1e-9)

@@ -205,7 +205,7 @@ class _Lowering:
         if isinstance(plane, _Term):
             return plane
         if isinstance(plane, _Shifted):
-            raise GraphError("under constant weights, only convolutions and pools can read a shifted map")
+            raise GraphError("under constant weights, only convolutions can read a shifted map")
         rectified = isinstance(plane, _Rectified)
         total = plane.of if isinstance(plane, _Rectified) else plane
         if total.plane < 0:
@@ -225,7 +225,7 @@ class _Lowering:
         if isinstance(plane, _Rectified):
             return plane.of, True
         if isinstance(plane, _Shifted):
-            raise GraphError("under constant weights, only convolutions and pools can read a shifted map")
+            raise GraphError("under constant weights, only convolutions can read a shifted map")
         if plane.norm >= 0 or plane.weighted or plane.rectified_after:
             return self._add([(plane, 1)], self.sizes[plane.plane]), False
         writer = self.writers.get(plane.plane)
