@@ -1,6 +1,7 @@
 import itertools
 import re
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,13 +95,16 @@ def test_nasbench201_logits_equal_the_full_network(full) -> None:
     n=st.sampled_from([2, 5, 11, 43]),
     flat=st.booleans(),
     seed=st.integers(0, 9),
+    sign=st.sampled_from([np.positive, np.abs, lambda x: -np.abs(x)]),  # of the values: either sign, or one
 )
-def test_random_graphs_equal_the_full_network(full, graph: Graph, weight: float, n: int, flat: bool, seed: int) -> None:
+def test_random_graphs_equal_the_full_network(
+    full, graph: Graph, weight: float, n: int, flat: bool, seed: int, sign: Any
+) -> None:
     refusal = refused(graph)
     if refusal:
         assert UNSUPPORTED.search(refusal), refusal
         return
-    x = images(n, graph.nodes[0].shape, seed=seed, flat=flat)
+    x = sign(images(n, graph.nodes[0].shape, seed=seed, flat=flat))
     expected = full(graph, x, weight)
     assert_close(response(graph, x, weight), expected[:, 0], 1e-9)
     assert_close(expected, expected[:, :1] * np.ones(expected.shape[1]), 1e-9)
