@@ -23,13 +23,13 @@ def fruit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry[
     folder = tmp_path / "fruit_bowl"
     folder.mkdir()
     (folder / "__init__.py").write_text("")
-    (folder / "apple.py").write_text("THING = apple = 'red'\n")
-    (folder / "pear.py").write_text("raise RuntimeError('imported')\n")
-    (folder / "base.py").write_text("raise RuntimeError('imported')\n")
+    (folder / "apple.py").write_text("THING = 'red'\napple = THING\n")
+    (folder / "pear.py").write_text("raise RuntimeError('imported')\n\n\ndef pear(): ...\n\n\nTHING: object = pear\n")
+    (folder / "base.py").write_text("raise RuntimeError('imported')  # no THING\nTHINGS = 2\n")
     (folder / "notes.txt").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    yield Registry("fruit", "fruit_bowl", "THING", helpers=frozenset({"base"}))
+    yield Registry("fruit", "fruit_bowl", "THING")
     for name in [name for name in sys.modules if name.partition(".")[0] == "fruit_bowl"]:
         del sys.modules[name]
 
@@ -59,7 +59,7 @@ def test_listing_imports_no_entry(fruit: Registry[Any]) -> None:
 
 
 def test_the_attribute_may_carry_the_name(fruit: Registry[Any]) -> None:
-    named: Registry[str] = Registry("fruit", "fruit_bowl", "{name}", helpers=frozenset({"base"}))
+    named: Registry[str] = Registry("fruit", "fruit_bowl", "{name}")
     assert named["apple"] == fruit["apple"] == "red"
 
 

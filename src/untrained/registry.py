@@ -5,6 +5,7 @@ Outsiders add theirs through entry points of the group `untrained.<package>`, e.
 """
 
 import importlib
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
@@ -20,17 +21,14 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """A read-only mapping from name to thing; lists without importing, imports on access."""
 
-    def __init__(
-        self, kind: str, package: str, attribute: str, *, helpers: frozenset[str] = frozenset(), command: bool = True
-    ) -> None:
-        """Files of `package` are entries unless named in `helpers`; `attribute` of the module is the thing.
+    def __init__(self, kind: str, package: str, attribute: str, *, command: bool = True) -> None:
+        """Files of `package` that define `attribute` are entries, and that is the thing; other files are helpers.
 
         "{name}" in `attribute` stands for the entry's name. `command` says whether the command line can list them.
         """
         self.kind = kind
         self._package = package
         self._attribute = attribute
-        self._helpers = helpers
         self._command = command
 
     def __iter__(self) -> Iterator[str]:
@@ -55,6 +53,11 @@ class Registry(Generic[T]):
         found: T = getattr(module, self._attribute.format(name=name))
         return found
 
+    def _is_entry(self, path: Path) -> bool:
+        """Whether the file defines the thing, as far as its text tells: nothing is imported."""
+        attribute = re.escape(self._attribute.format(name=path.stem))
+        return bool(re.search(rf"^(def )?{attribute} ?[=:(]", path.read_text(encoding="utf-8"), re.MULTILINE))
+
     @cached_property
     def _sources(self) -> dict[str, Path | EntryPoint]:
         spec = find_spec(self._package)
@@ -63,7 +66,7 @@ class Registry(Generic[T]):
             path.stem: path
             for folder in folders or ()
             for path in Path(folder).glob("*.py")
-            if path.stem != "__init__" and path.stem not in self._helpers
+            if path.stem != "__init__" and self._is_entry(path)
         }
         for entry in entry_points(group=self._package):
             if entry.name in sources:

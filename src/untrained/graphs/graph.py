@@ -271,7 +271,7 @@ class GraphBuilder:
 
     def zero(self, x: int, *, stride: int = 1) -> int:
         """Zeros in the shape of `x`, or of every `stride`-th position of it."""
-        return self.add(Zero(stride), (x,))
+        return self.add(_zero(stride), (x,))
 
     def conv(
         self,
@@ -326,7 +326,7 @@ class GraphBuilder:
 
     def truncate(self, x: int, channels: int) -> int:
         """The first `channels` of `x`; `x` itself if it has no more."""
-        return x if self.shape(x)[0] == channels else self.add(Truncate(channels), (x,))
+        return x if self.shape(x)[0] == channels else self.add(_truncate(channels), (x,))
 
     def shift(self, x: int, *, up: int, left: int) -> int:
         """`x` without its first rows and columns, with as many zeros after its last."""
@@ -489,6 +489,9 @@ def _avg_pool(kernel: int, stride: int, padding: int, count_padding: bool) -> Av
 @cache
 def _max_pool(kernel: int, stride: int, padding: int) -> MaxPool:
     return MaxPool(_pair(kernel), _pair(stride), _pair(padding))
+
+
+_zero, _truncate = cache(Zero), cache(Truncate)
 
 
 @cache

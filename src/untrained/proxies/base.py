@@ -76,7 +76,7 @@ class Proxy:
         return bound
 
 
-PROXIES: Registry[Proxy] = Registry("proxy", "untrained.proxies", "{name}", helpers=frozenset({"base", "network"}))
+PROXIES: Registry[Proxy] = Registry("proxy", "untrained.proxies", "{name}")
 
 
 @dataclass(frozen=True)

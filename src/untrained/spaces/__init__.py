@@ -3,16 +3,6 @@
 from untrained.registry import Registry
 from untrained.spaces.base import FiniteSpace, Space
 
-SPACES: Registry[Space] = Registry(
-    "space",
-    "untrained.spaces",
-    "SPACE",
-    helpers=frozenset(
-        {
-            *("base", "blocks", "nasbench101_cells", "nds", "nds_genotype", "nds_operations"),
-            *("random_recipes", "recipes"),
-        }
-    ),
-)
+SPACES: Registry[Space] = Registry("space", "untrained.spaces", "SPACE")
 
 __all__ = ["SPACES", "FiniteSpace", "Space"]

@@ -109,18 +109,7 @@ class Table(ABC):
         return self.load(metrics[metric])
 
 
-TABLES: Registry[Table] = Registry(
-    "table",
-    "untrained.tables",
-    "TABLE",
-    helpers=frozenset(
-        {
-            *("base", "csv_file", "imported", "load", "sidecar", "tidy"),
-            *("nasbench101_files", "nasbench_nlp_files", "natsbench_files", "nds", "nds_files"),
-        }
-    ),
-    command=False,
-)
+TABLES: Registry[Table] = Registry("table", "untrained.tables", "TABLE", command=False)
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
