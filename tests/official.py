@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -21,7 +21,15 @@ from untrained.errors import BadInputError
 from untrained.files import manifest as manifest_module
 from untrained.tables import TABLES
 from untrained.tables.imported import ImportedTable
-from untrained.tables.tidy import Row
+from untrained.tables.tidy import Row, Written, folder_beside, write_parts
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> Written:
+    """Rows to a Parquet file, as an import writes them."""
+    with folder_beside(path) as folder:
+        whole, written = write_parts(rows, folder)
+        whole.replace(path)
+    return written
 
 
 @dataclass

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from official import write_rows
 from untrained.errors import BadInputError, DataMissingError, UnsafeDataError, UntrainedError
 from untrained.tables.natsbench_files import recognise, rows_nasbench201, rows_sss, rows_tss
-from untrained.tables.tidy import Row, write_rows
+from untrained.tables.tidy import Row
 
 READ = {"tss": rows_tss, "sss": rows_sss, "201": rows_nasbench201}
 FORMS = [("tss", "folder"), ("tss", "file"), ("sss", "folder"), ("sss", "file"), ("201", "torch"), ("201", "old torch")]

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from official import names
+from official import names, write_rows
 from untrained.errors import BadInputError, DataMissingError
 from untrained.tables import tidy
-from untrained.tables.tidy import SCHEMA, Measured, Row, write_rows
+from untrained.tables.tidy import SCHEMA, Measured, Row
 
 ROW = Row("a", "cifar10", "test", 200, 777, "accuracy", "fraction", 0.5)
 
@@ -172,7 +172,8 @@ def test_memory_does_not_grow_with_the_rows(python: Any, tmp_path: Path) -> None
         "tidy.PART_ROWS = 20_000\n"
         "row = tidy.Row('', 'cifar10', 'test', 200, 777, 'accuracy', 'fraction', 0.5)\n"
         "rows = (row._replace(arch=f'{i:0150d}', seed=i % 3) for i in range(int(sys.argv[1])))\n"
-        "written = tidy.write_rows(rows, Path(sys.argv[2]) / 't.parquet')\n"
+        "with tidy.folder_beside(Path(sys.argv[2]) / 't.parquet') as folder:\n"
+        "    _, written = tidy.write_parts(rows, folder)\n"
         "print(written.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
     )
     few, many_rows = (list(map(int, python(code, n, tmp_path).out.split())) for n in (20_000, 400_000))

@@ -157,12 +157,14 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
         BadInputError: an unreadable or damaged file, a wrong shape, too many words, or too few images.
         UnsafeDataError: a file that would have to build objects to be read.
     """
-    if size is not None and size < 2:
+    is_text = len(shape) == 1
+    if size is not None and size < 2 and not is_text:
         raise BadInputError(
             f"batch size {size}: at least 2 images are needed, since batch norm statistics and the min-max "
             "normalisation over images are undefined for fewer."
         )
-    is_text = len(shape) == 1
+    if size is not None and size < 1:
+        raise BadInputError(f"batch size {size}: at least one text is needed.")
     named = NAMED_TEXTS if is_text else NAMED
     if source in named:
         if is_text:

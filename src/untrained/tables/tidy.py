@@ -71,34 +71,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What `write_rows` wrote."""
+    """What `write_parts` wrote."""
 
     rows: int
     measured: tuple[Measured, ...]
-
-
-def write_rows(rows: Iterable[Row], path: Path) -> Written:
-    """Write rows to one Parquet file, in order, with no more than `PART_ROWS` of them in memory.
-
-    All is made in a temporary folder beside `path`, and the whole file is then renamed: at any moment `path` is a
-    whole file, the old one or the new one. On any failure nothing is left. A value that is not finite becomes null.
-
-    Raises:
-        BadInputError: there are no rows; a row has an empty arch, dataset, metric or unit, a colon in dataset or
-            metric, an unknown split, a fraction not between 0 and 1, or a field of the wrong type; or two rows give
-            one kind of number in different units.
-        DataMissingError: the disk is full.
-
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     row = Row("a", "cifar10", "test", 200, 777, "accuracy", "fraction", float("nan"))
-    ...     written = write_rows([row, row._replace(seed=888, value=0.5)], Path(folder) / "t.parquet")
-    >>> written.rows, written.measured[0].seeds, written.measured[0].missing
-    (2, (777, 888), 1)
-    """
-    with folder_beside(path) as folder:
-        whole, written = write_parts(rows, folder)
-        whole.replace(path)
-    return written
 
 
 @contextlib.contextmanager
@@ -126,7 +102,23 @@ def folder_beside(path: Path) -> Iterator[Path]:
 
 
 def write_parts(rows: Iterable[Row], folder: Path) -> tuple[Path, Written]:
-    """Write rows in parts into an empty folder, and join them there to one file on the disk. See `write_rows`."""
+    """Write rows in parts into an empty folder, and join them there to one Parquet file, in order.
+
+    No more than `PART_ROWS` rows are in memory. A value that is not finite becomes null. The file is on the disk when
+    this returns: with a folder from `folder_beside` it can be renamed to its place, so that what is there is whole at
+    any moment, and nothing is left on a failure.
+
+    Raises:
+        BadInputError: there are no rows; a row has an empty arch, dataset, metric or unit, a colon in dataset or
+            metric, an unknown split, a fraction not between 0 and 1, or a field of the wrong type; or two rows give
+            one kind of number in different units.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     row = Row("a", "cifar10", "test", 200, 777, "accuracy", "fraction", float("nan"))
+    ...     file, written = write_parts([row, row._replace(seed=888, value=0.5)], Path(folder))
+    >>> written.rows, written.measured[0].seeds, written.measured[0].missing
+    (2, (777, 888), 1)
+    """
     tally = _Tally()
     parts: list[Path] = []
     remaining = iter(rows)
