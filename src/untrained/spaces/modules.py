@@ -1,0 +1,396 @@
+"""Spaces of the user's own networks: named ones, or all combinations of choices, each an nn.Module built when needed.
+
+Networks are built under a seed that depends on what they are called alone, so that every process and every run sees the
+same weights. Nothing here imports torch before a network is asked for.
+"""
+
+import importlib
+import inspect
+import math
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from untrained.errors import BadInputError, GraphError, OutOfSpaceError, UnknownNameError
+from untrained.graphs import canonical
+from untrained.graphs.graph import Graph
+from untrained.seeds import seed_for
+from untrained.spaces.base import FiniteSpace
+from untrained.types import Arch, Scope, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+Build = Callable[..., Any]
+
+
+class ModuleSpace(FiniteSpace):
+    """Networks given as nn.Module. Where torch.fx can trace one it has a graph; proxies read it either way."""
+
+    version = 1
+    title = "networks of the user's own"
+    cite = "the user"
+
+    def __init__(self, name: str, task: Task) -> None:
+        """`name` says where the networks come from; `task` what they read and how many classes they tell apart."""
+        self.name = name
+        self.task = task
+        self.batch = "grey_ramp" if len(task.input_shape) == 3 else "random_tokens"
+        self.batch_size = 64
+        self._origin: tuple[str, str] | None = None
+        self._keys: dict[Arch, dict[Scope, str]] = {}
+
+    @abstractmethod
+    def source(self, arch: Arch) -> "nn.Module | Build":
+        """The module, or what builds it without arguments."""
+
+    def module(self, arch: Arch) -> "nn.Module":
+        """The network with its weights, the same whenever it is asked for."""
+        from untrained.graphs.module import built
+
+        text = self.format(arch)
+        return built(self.source(arch), seed_for("module", text), f"{self.name} {text}")
+
+    def graph(self, arch: Arch, task: Task | None = None) -> Graph:
+        """The network as a graph.
+
+        Raises:
+            GraphError: it cannot be traced, or does something that no operation expresses.
+        """
+        from untrained.graphs.fx import trace
+
+        return trace(self.module(arch), (task or self.task).input_shape).graph
+
+    def cell(self, arch: Arch) -> Graph:
+        """The network as a graph: nothing smaller decides which of the user's networks are equal."""
+        return self.graph(arch)
+
+    def canonical(self, arch: Arch, scope: Scope = Scope.KEY) -> str:
+        """What `arch` shares with every network that is the same in `scope`.
+
+        In Scope.CODE that is its text with a digest of classes, weights and buffers, so that what was stored for a
+        network is not read after the network was changed. Networks without a graph share nothing in any scope.
+        """
+        if arch not in self._keys:
+            self._keys[arch] = self._canonical(arch)
+        return self._keys[arch][scope]
+
+    def _canonical(self, arch: Arch) -> dict[Scope, str]:
+        from untrained.graphs.fx import trace
+        from untrained.graphs.module import fingerprint
+
+        text = self.format(arch)
+        try:
+            module = self.module(arch)
+        except Exception:  # whatever the user's code raises: the run will say so of this network and go on
+            return dict.fromkeys(Scope, f"{text} (not built)")
+        code = f"{text} {fingerprint(module)}"
+        try:
+            graph = trace(module, self.task.input_shape).graph
+        except GraphError:
+            return dict.fromkeys(Scope, code)
+        return {
+            Scope.CODE: code,
+            Scope.KEY: canonical.key(graph),
+            Scope.WIDTH1_KEY: canonical.width1_key(graph),
+        }
+
+    def with_task(self, input_shape: Sequence[int] | None, n_classes: int | None) -> "ModuleSpace":
+        """The same networks for other inputs."""
+        task = self.task if input_shape is None else replace(self.task, input_shape=tuple(input_shape))
+        task = task if n_classes is None else replace(task, n_classes=n_classes)
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        ModuleSpace.__init__(other, self.name, task)
+        other._origin = self._origin
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Where it was imported by name, other processes import it too: what it holds need not travel."""
+        if self._origin is not None:
+            return _loaded, (*self._origin, self.task)
+        return _restored, (type(self), {**self.__dict__, "_keys": {}})
+
+
+class NamedModules(ModuleSpace):
+    """Networks under names.
+
+    >>> space = NamedModules({"small": lambda: ..., "large": lambda: ...})
+    >>> [space.format(arch) for arch in space]
+    ['small', 'large']
+    """
+
+    def __init__(
+        self, networks: "Mapping[str, nn.Module | Build]", name: str = "modules", task: Task | None = None
+    ) -> None:
+        """By name a module, or what builds it without arguments.
+
+        Raises:
+            BadInputError: no networks, or a name that is no text of one line.
+        """
+        super().__init__(name, task or Task())
+        if not networks:
+            raise BadInputError(f"{name} has no networks.")
+        for key, made in networks.items():
+            if not isinstance(key, str) or not key.strip() or key != key.strip() or not key.isprintable() or key == "?":
+                raise BadInputError(f"{name}: {key!r} cannot name a network; names are text of one line.")
+            if not callable(made):
+                raise BadInputError(f"{name}: {key} is neither a module nor a callable that builds one, but {made!r}.")
+        self._networks = dict(networks)
+        self._names = list(networks)
+
+    def source(self, arch: Arch) -> "nn.Module | Build":
+        """The module, or what builds it without arguments."""
+        return self._networks[str(arch.code)]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, i: int) -> Arch:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        return Arch(self.name, self._names[i])
+
+    def index(self, arch: Arch) -> int:
+        """The position of a network."""
+        return self._names.index(str(arch.code))
+
+    def format(self, arch: Arch) -> str:
+        """The network's name."""
+        return str(arch.code)
+
+    def parse(self, text: str) -> Arch:
+        """The network of a name.
+
+        Raises:
+            OutOfSpaceError: there is none.
+        """
+        if text not in self._networks:
+            raise OutOfSpaceError(f"{self.name} has no network {text!r}. There are: {', '.join(self._names)}.")
+        return Arch(self.name, text)
+
+    def mutate(self, arch: Arch, rng: "np.random.Generator") -> Arch:
+        """Any other network."""
+        if len(self) < 2:
+            raise OutOfSpaceError(f"{self.name} has no other network than {arch.code}.")
+        step = int(rng.integers(1, len(self)))
+        return self[(self.index(arch) + step) % len(self)]
+
+
+class ChoiceSpace(ModuleSpace):
+    """All networks that a function builds from one of several values for each of its arguments.
+
+    >>> space = ChoiceSpace(lambda depth, act: ..., {"depth": [1, 2, 3], "act": ["relu", "silu"]})
+    >>> len(space), space.format(space[3])
+    (6, 'depth=2,act=silu')
+    >>> space.values(space.parse("act=relu,depth=3"))
+    {'depth': 3, 'act': 'relu'}
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        choices: Mapping[str, Sequence[Any]],
+        *,
+        input_shape: tuple[int, ...] = (3, 32, 32),
+        n_classes: int = 10,
+        name: str = "choices",
+    ) -> None:
+        """A function, and by argument the values it may have.
+
+        Args:
+            build: called as build(argument=value, ...), returns an nn.Module. To be scored by several processes it
+                must be importable, or at least picklable.
+            choices: values by argument; in texts a value is written as str() writes it, a class or function by its
+                name, so that no two values of an argument may be written alike.
+            input_shape: (channels, height, width) of an image, or (steps,) of a text.
+            n_classes: how many classes, or words.
+            name: shown to people.
+
+        Raises:
+            BadInputError: no choices, or values that cannot be told apart in texts.
+        """
+        super().__init__(name, Task(input_shape, n_classes))
+        self._build = build
+        self._choices = {argument: list(values) for argument, values in choices.items()}
+        self._texts = {argument: [_written(value) for value in values] for argument, values in self._choices.items()}
+        if not self._choices or not all(self._choices.values()):
+            raise BadInputError(f"{name}: expected values for each argument, got {dict(choices)}.")
+        for argument, texts in self._texts.items():
+            if not argument.isidentifier():
+                raise BadInputError(f"{name}: {argument!r} cannot name an argument.")
+            for text in texts:
+                if texts.count(text) > 1 or not text or text != text.strip() or not text.isprintable() or "," in text:
+                    raise BadInputError(
+                        f"{name}: {argument}={text} cannot be told from another choice; each must be written in its "
+                        "own way, without commas."
+                    )
+
+    def values(self, arch: Arch) -> dict[str, Any]:
+        """The arguments that `build` is called with."""
+        picked = zip(self._choices.items(), self._code(arch), strict=True)
+        return {argument: values[i] for (argument, values), i in picked}
+
+    def source(self, arch: Arch) -> Build:
+        """What builds the network without arguments."""
+        values = self.values(arch)
+        return lambda: self._build(**values)
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self._choices.values()))
+
+    def __getitem__(self, i: int) -> Arch:
+        if not 0 <= i < len(self):
+            raise IndexError(i)
+        code: list[int] = []
+        for values in reversed(self._choices.values()):
+            i, digit = divmod(i, len(values))
+            code.append(digit)
+        return Arch(self.name, tuple(code[::-1]))
+
+    def index(self, arch: Arch) -> int:
+        """The position of a network: the last argument changes fastest."""
+        position = 0
+        for values, digit in zip(self._choices.values(), self._code(arch), strict=True):
+            position = position * len(values) + digit
+        return position
+
+    def sample(self, rng: "np.random.Generator", n: int) -> list[Arch]:
+        """`n` different networks, uniformly.
+
+        Raises:
+            OutOfSpaceError: the space has fewer than `n`.
+        """
+        if 0 <= n <= len(self) <= 10**6:
+            return super().sample(rng, n)
+        if not 0 <= n <= len(self):
+            raise OutOfSpaceError(f"cannot draw {n} different networks: {self.name} has {len(self):,}.")
+        drawn: dict[Arch, None] = {}  # of a space too large to be shuffled
+        while len(drawn) < n:
+            code = tuple([int(rng.integers(len(values))) for values in self._choices.values()])
+            drawn[Arch(self.name, code)] = None
+        return list(drawn)
+
+    def mutate(self, arch: Arch, rng: "np.random.Generator") -> Arch:
+        """The same choices but one."""
+        free = [place for place, values in enumerate(self._choices.values()) if len(values) > 1]
+        if not free:
+            raise OutOfSpaceError(f"{self.name} has no other network than {self.format(arch)}.")
+        code = list(self._code(arch))
+        place = free[int(rng.integers(len(free)))]
+        n_values = len(list(self._choices.values())[place])
+        code[place] = (code[place] + int(rng.integers(1, n_values))) % n_values
+        return Arch(self.name, tuple(code))
+
+    def format(self, arch: Arch) -> str:
+        """argument=value, with commas between."""
+        picked = zip(self._texts.items(), self._code(arch), strict=True)
+        return ",".join([f"{argument}={texts[i]}" for (argument, texts), i in picked])
+
+    def parse(self, text: str) -> Arch:
+        """The network of a text: every argument once, in any order.
+
+        Raises:
+            OutOfSpaceError: an argument is missing or unknown, or has a value that is no choice.
+        """
+        given: dict[str, str] = {}
+        for part in text.split(","):
+            argument, equals, value = (piece.strip() for piece in part.partition("="))
+            if not equals or argument in given:
+                raise OutOfSpaceError(f"cannot read {part.strip()!r}. Write {self.format(self[0])}.")
+            given[argument] = value
+        if given.keys() != self._texts.keys():
+            raise OutOfSpaceError(f"expected values for {', '.join(self._texts)}, got {', '.join(given)}.")
+        for argument, texts in self._texts.items():
+            if given[argument] not in texts:
+                raise OutOfSpaceError(f"{argument}={given[argument]} is no choice. There are: {', '.join(texts)}.")
+        return Arch(self.name, tuple([texts.index(given[argument]) for argument, texts in self._texts.items()]))
+
+    def _code(self, arch: Arch) -> tuple[int, ...]:
+        if not isinstance(arch.code, tuple):
+            raise OutOfSpaceError(f"{arch.code!r} is no choice of {', '.join(self._choices)}.")
+        return arch.code
+
+
+# --- where networks come from ----------------------------------------------------------------------------------------
+
+
+def own_space(networks: Any, name: str = "modules", task: Task | None = None) -> ModuleSpace:
+    """A space of what a user has: a space, a mapping, an iterable of modules, one module, or a function that builds it.
+
+    Raises:
+        BadInputError: none of these.
+    """
+    if isinstance(networks, ModuleSpace):
+        space = networks.with_task(*(task.input_shape, task.n_classes) if task else (None, None))
+        space.name = name
+        return space
+    if isinstance(networks, Mapping):
+        return NamedModules(networks, name, task)
+    if _is_module(networks) or (callable(networks) and not isinstance(networks, Iterable)):
+        return NamedModules({getattr(networks, "__name__", type(networks).__name__): networks}, name, task)
+    if isinstance(networks, Iterable) and not isinstance(networks, str | bytes):
+        made = list(networks)
+        if made and all(callable(network) for network in made):
+            return NamedModules({f"{i}_{_written(network)}": network for i, network in enumerate(made)}, name, task)
+    raise BadInputError(
+        f"{name}: expected a dict of names and callables that return nn.Module, an iterable of modules, or a "
+        f"ChoiceSpace, got {type(networks).__name__}."
+    )
+
+
+def load_modules(text: str, task: Task | None = None) -> ModuleSpace:
+    """The user's networks by where they are, `package.module:object`; modules of the current folder are found too.
+
+    Raises:
+        BadInputError: no such module, it fails to be imported, or the object is nothing of which a space can be made.
+        UnknownNameError: the module has no such object.
+    """
+    return _loaded(text, os.getcwd(), task)  # noqa: PTH109 - as sys.path has it
+
+
+def _loaded(text: str, folder: str, task: Task | None) -> ModuleSpace:
+    place, _, path = text.partition(":")
+    if not all(part.isidentifier() for part in [*place.split("."), *path.split(".")]):
+        raise BadInputError(f"cannot read {text!r}. Write package.module:object.")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    from untrained.graphs.module import seeded
+
+    try:
+        with seeded(seed_for("import", place)):
+            found: Any = importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
+            raise BadInputError(f"importing {place} fails: {error}.") from error
+        raise BadInputError(f"there is no module {place} in {folder} or among the installed ones.") from error
+    except Exception as error:  # whatever the user's code raises
+        raise BadInputError(f"importing {place} fails: {type(error).__name__}: {error}.") from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            known = [name for name in vars(found) if not name.startswith("_")]
+            raise UnknownNameError.among("object", part, known, f"It must be in {place}.")
+        found = getattr(found, part)
+    space = own_space(found, text, task)
+    space._origin = (text, folder)
+    return space
+
+
+def _restored(kind: type[ModuleSpace], state: dict[str, Any]) -> ModuleSpace:
+    space: ModuleSpace = object.__new__(kind)
+    space.__dict__.update(state)
+    return space
+
+
+def _written(value: object) -> str:
+    if _is_module(value):
+        return type(value).__name__
+    return value.__name__ if inspect.isclass(value) or inspect.isfunction(value) else str(value)
+
+
+def _is_module(value: object) -> bool:
+    return any(kind.__module__.startswith("torch.nn") for kind in type(value).__mro__)
