@@ -181,7 +181,8 @@ class Model:
         """What `compute` gives, computed once for each key. Time saved by this counts as borrowed."""
         if key not in self._memo:
             start, borrowed = time.perf_counter(), self._borrowed
-            self._memo[key] = compute()
+            with self.one_thread():
+                self._memo[key] = compute()
             self._seconds[key] = time.perf_counter() - start + self._borrowed - borrowed
         else:
             self._borrowed += self._seconds[key]
