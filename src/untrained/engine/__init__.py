@@ -1,6 +1,7 @@
 """Scores many architectures fast, with processes and resume."""
 
+from untrained.engine.modules import score_module
 from untrained.engine.score import Plan, plan, run, score
 from untrained.engine.table import ScoreTable
 
-__all__ = ["Plan", "ScoreTable", "plan", "run", "score"]
+__all__ = ["Plan", "ScoreTable", "plan", "run", "score", "score_module"]

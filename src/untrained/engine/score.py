@@ -9,13 +9,14 @@ from typing import Any
 import joblib
 import polars as pl
 
-from untrained.batches import load_batch
+from untrained.batches import load_batch, shape_of
 from untrained.engine.store import Store
 from untrained.engine.table import COLUMNS, ScoreTable
 from untrained.engine.worker import Item, Row, compile_kernels, work
 from untrained.errors import BadInputError
+from untrained.graphs.graph import Graph
 from untrained.proxies import BoundProxy, Needs, parse_proxies
-from untrained.spaces import SPACES, FiniteSpace, Space
+from untrained.spaces import FiniteSpace, ModuleSpace, Space, find_space
 from untrained.types import Arch, Batch, Progress, Scope, Task
 
 _CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
@@ -48,7 +49,10 @@ class Plan:
             "space_version": self.space.version,
             "task": {**asdict(self.task), "input_shape": list(self.task.input_shape)},
             "batch": {"name": self.batch.name, "n": len(self.batch.x), "digest": self.batch.digest},
-            "proxies": {bound.text: bound.proxy.protocol for bound in self.proxies},
+            "proxies": {
+                proxy.text: {**proxy.proxy.protocol, "scope": shared_scope(self.space, proxy).value}
+                for proxy in self.proxies
+            },
         }
 
 
@@ -66,7 +70,9 @@ def plan(
     Raises:
         UntrainedError: an unknown name, a malformed architecture or a batch that does not fit; the message says which.
     """
-    space = SPACES[space] if isinstance(space, str) else space
+    space = find_space(space) if isinstance(space, str) else space
+    if isinstance(space, ModuleSpace):
+        space = _fitted(space, task, batch)
     task = task or space.task
     bound = parse_proxies(proxies, space.published) if isinstance(proxies, str) else list(proxies)
     if archs is not None:
@@ -81,17 +87,32 @@ def plan(
     if images.x.shape[1:] != task.input_shape:
         expected = ", ".join(map(str, task.input_shape))
         raise BadInputError(f"batch {images.name}: expected shape (n, {expected}), got {images.x.shape}.")
-    scopes = dict.fromkeys(proxy.proxy.scope for proxy in bound)
+    scopes = dict.fromkeys(shared_scope(space, proxy) for proxy in bound)
     keys = {scope: [space.canonical(arch, scope) for arch in listed] for scope in scopes}
     asked: dict[Arch, list[tuple[str, str]]] = {}
     for proxy in bound:
         first: dict[str, Arch] = {}
-        for arch, key in zip(listed, keys[proxy.proxy.scope], strict=True):
+        for arch, key in zip(listed, keys[shared_scope(space, proxy)], strict=True):
             first.setdefault(key, arch)
         for key, arch in first.items():
             asked.setdefault(arch, []).append((proxy.text, key))
     items = [Item(arch, tuple(pairs)) for arch, pairs in asked.items()]
     return Plan(space, listed, bound, task, images, keys, items)
+
+
+def _fitted(space: ModuleSpace, task: Task | None, batch: str | Batch | None) -> ModuleSpace:
+    """The user's networks for a task, or else for what the batch holds and as many classes as the first one gives."""
+    if task is not None:
+        return space.of(task.input_shape, task.n_classes)
+    if not space.shape_given:
+        shape = batch.x.shape[1:] if isinstance(batch, Batch) else shape_of(batch or "")
+        space = space if shape is None else space.of(shape)
+    return space if space.classes_given else space.of(n_classes=space.count_classes())
+
+
+def shared_scope(space: Space, proxy: BoundProxy) -> Scope:
+    """What architectures must share to share a score: those that come with weights share none that reads weights."""
+    return Scope.CODE if space.own_weights and proxy.proxy.needs_weights else proxy.proxy.scope
 
 
 def _images(source: str, size: int | None, space: Space, task: Task) -> Batch:
@@ -115,7 +136,7 @@ def score(
     """Score architectures of a space with proxies.
 
     Args:
-        space: a name of SPACES, or a space.
+        space: a name of SPACES, a space, or the user's own networks, "package.module:object".
         proxies: names, separated by commas, with parameters in parentheses: "epsinas(low=1e-4,high=10),params"; or
             proxies of one's own, bound: [my_proxy.bind(weight=2.0)].
             Parameters not given are those published for this space, where there are any.
@@ -202,8 +223,8 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
         yield from (work(chunk, *settings) for chunk in chunks)
         return
     if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
-        network = wanted.space.graph(items[0].arch, wanted.task)
-        compile_kernels(type(network).__name__)  # here once, so that the processes find the result on disk
+        kind = Graph if wanted.space.own_weights else type(wanted.space.graph(items[0].arch, wanted.task))
+        compile_kernels(kind.__name__)  # here once, so that the processes find the result on disk
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
     yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
 
@@ -211,7 +232,7 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
 def _expand(wanted: Plan, done: dict[tuple[str, str], Row]) -> pl.DataFrame:
     texts = [wanted.space.format(arch) for arch in wanted.archs]
     columns: list[tuple[Any, ...]] = []
-    rows_of = [(proxy.text, wanted.keys[proxy.proxy.scope]) for proxy in wanted.proxies]
+    rows_of = [(proxy.text, wanted.keys[shared_scope(wanted.space, proxy)]) for proxy in wanted.proxies]
     for i, text in enumerate(texts):
         for name, keys in rows_of:
             row = done[name, keys[i]]

@@ -6,8 +6,7 @@ for the sake of training alone, is no part of the network.
 
 import operator
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from untrained.errors import GraphError
+from untrained.graphs.foreign import seeded, training_flags
 from untrained.graphs.fx_layers import AS_LAYER, PLAIN, PYTHON, SAME, activation, pair, pairs, trainable
 from untrained.graphs.graph import (
     AvgPool,
@@ -63,7 +63,7 @@ def trace(module: nn.Module, input_shape: Shape) -> Traced:
     (['Input', 'Conv', 'ReLU', 'GlobalAvgPool'], {1: '0'})
     """
     root = _OneInput(module)
-    with evaluation(module), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with training_flags(module), seeded(0), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             recorded = _Tracer().trace(root)
@@ -71,19 +71,6 @@ def trace(module: nn.Module, input_shape: Shape) -> Traced:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise GraphError(f"{type(module).__name__} cannot be traced: {reason}") from error
     return _Translation(root, input_shape).run(recorded)
-
-
-@contextmanager
-def evaluation(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, every flag as it was afterwards."""
-    flags = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in flags:
-            part.training = False
-        yield
-    finally:
-        for part, flag in flags:
-            part.training = flag
 
 
 class _OneInput(nn.Module):

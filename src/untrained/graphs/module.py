@@ -1,8 +1,6 @@
 """Graph -> nn.Module: the full network, one submodule per trainable operation. The only file of `graphs` with torch."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -247,90 +245,3 @@ def _apply(operation: Operation, inputs: list[Tensor], shape: Shape) -> Tensor:
             return inputs[0].flatten(1)
         case Input() | _:
             raise GraphError(f"{operation} cannot be run")
-
-
-def respond_module(module: nn.Module, x: NDArray[Any], weight: float, dtype: str) -> NDArray[np.floating]:
-    """First output of any module with all weights `weight` and biases 0: what `respond` is for a graph's.
-
-    Weights of convolutions, linear layers, attention, batch, group and instance norms are `weight`, their biases 0;
-    those of recurrent layers are `weight`, biases included; embeddings are the fixed table of `recurrence.embedding`.
-    Norms over the batch use the statistics of `x`; dropout is off. Neither weights, buffers nor flags of the module
-    are changed.
-
-    Args:
-        module: reads one tensor; its first output is the first tensor in what it returns.
-        x: images or texts, shape (n, ...).
-        weight: the constant.
-        dtype: of the evaluation, float32 or float64.
-
-    Returns:
-        The first output, flattened.
-
-    Raises:
-        GraphError: a layer or parameter for which the method names no constant.
-    """
-    precision: torch.dtype = getattr(torch, dtype)
-    inputs = torch.from_numpy(np.array(x))
-    values = {
-        **_constant_weights(module, weight, precision),
-        **{name: _copied(buffer, precision) for name, buffer in module.named_buffers(remove_duplicate=False)},
-    }
-    with torch.no_grad(), batch_statistics(module), torch.random.fork_rng(devices=[]):
-        if inputs.is_floating_point():
-            inputs = inputs.to(precision)
-        out = torch.func.functional_call(module, values, inputs, tie_weights=False)
-    first = first_tensor(out)
-    if first is None:
-        raise GraphError(f"{type(module).__name__} returns no tensor")
-    response: NDArray[np.floating] = first.flatten().numpy()
-    return response
-
-
-def first_tensor(out: object) -> Tensor | None:
-    """The first tensor in what a module returns: a tensor, or sequences and mappings of them."""
-    if isinstance(out, Tensor):
-        return out
-    parts = out.values() if isinstance(out, Mapping) else out if isinstance(out, tuple | list) else ()
-    return next((found for part in parts if (found := first_tensor(part)) is not None), None)
-
-
-@contextmanager
-def batch_statistics(module: nn.Module) -> Iterator[None]:
-    """The module with norms in train mode and all else in evaluation mode, every flag as it was afterwards."""
-    flags = [(part, part.training) for part in module.modules()]
-    try:
-        for part, _ in flags:
-            part.training = isinstance(part, _NORMS)
-        yield
-    finally:
-        for part, flag in flags:
-            part.training = flag
-
-
-def _constant_weights(module: nn.Module, weight: float, precision: torch.dtype) -> dict[str, Tensor]:
-    values: dict[str, Tensor] = {}
-    for path, part in module.named_modules(remove_duplicate=False):
-        for name, parameter in part.named_parameters(recurse=False):
-            place = f"{path}.{name}" if path else name
-            if isinstance(part, nn.Embedding):
-                table = embedding(*parameter.shape)
-                values[place] = torch.from_numpy(table.copy()).to(precision)
-                continue
-            if not isinstance(part, _CONSTANT):
-                what = f"{type(part).__name__} {path}".strip() if part is not module else type(part).__name__
-                raise GraphError(f"constant weights say nothing of {name} of {what}")
-            bias = "bias" in name and not isinstance(part, nn.RNNBase | nn.RNNCellBase)
-            values[place] = torch.full(parameter.shape, 0.0 if bias else weight, dtype=precision)
-    return values
-
-
-def _copied(buffer: Tensor, precision: torch.dtype) -> Tensor:
-    copy = buffer.detach().cpu().clone()
-    return copy.to(precision) if copy.is_floating_point() else copy
-
-
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-_CONSTANT = (
-    *_NORMS, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear,
-    nn.Bilinear, nn.GroupNorm, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase,
-)  # fmt: skip

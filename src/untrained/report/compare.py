@@ -15,7 +15,7 @@ from untrained.engine import ScoreTable
 from untrained.engine.store import read_archs, read_parts, read_run
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
-from untrained.spaces import SPACES, Space
+from untrained.spaces import SPACES, ModuleSpace, Space, find_space
 from untrained.stats import Agreement, SteigerTest, Undefined, agreement, spearman, steiger_z
 from untrained.tables import Truth
 from untrained.types import Scope, Status
@@ -169,7 +169,9 @@ def correlate(
 
 def _from_run(folder: Path) -> Scores:
     protocol = read_run(folder)["protocol"]
-    space = SPACES[protocol["space"]]
+    space = find_space(protocol["space"])
+    if isinstance(space, ModuleSpace):
+        space = space.of(protocol["task"]["input_shape"], protocol["task"]["n_classes"])
     archs = [space.parse(text) for text in read_archs(folder)]
     parts = {(row[1], row[0]): row[2] for row in read_parts(folder).iter_rows()}
     values, scored = {}, {}
@@ -236,7 +238,7 @@ def _space(scores: Scores, truth: Truth) -> Space | None:
     """The space both speak of: as stated, or else the first that can read every architecture."""
     name = scores.space or truth.space
     if name is not None:
-        return SPACES[name]
+        return find_space(name)
     for candidate in SPACES:
         try:
             for text in scores.arch:

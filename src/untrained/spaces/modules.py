@@ -7,11 +7,10 @@ same weights. Nothing here imports torch before a network is asked for.
 import importlib
 import inspect
 import math
-import os
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from untrained.errors import BadInputError, GraphError, OutOfSpaceError, UnknownNameError
@@ -34,14 +33,16 @@ class ModuleSpace(FiniteSpace):
     version = 1
     title = "networks of the user's own"
     cite = "the user"
+    own_weights = True
 
-    def __init__(self, name: str, task: Task) -> None:
-        """`name` says where the networks come from; `task` what they read and how many classes they tell apart."""
+    def __init__(self, name: str, input_shape: Sequence[int] | None = None, n_classes: int | None = None) -> None:
+        """Where the networks come from, the shape of what they read, and how many classes or words they tell apart."""
         self.name = name
-        self.task = task
-        self.batch = "grey_ramp" if len(task.input_shape) == 3 else "random_tokens"
+        self.shape_given, self.classes_given = input_shape is not None, n_classes is not None
+        self.task = Task(tuple(input_shape or (3, 32, 32)), n_classes or 0)
+        self.batch = "grey_ramp" if len(self.task.input_shape) == 3 else "random_tokens"
         self.batch_size = 64
-        self._origin: tuple[str, str] | None = None
+        self.origin: tuple[str, str] | None = None  # where it was imported from: package.module:object, and a folder
         self._keys: dict[Arch, dict[Scope, str]] = {}
 
     @abstractmethod
@@ -50,7 +51,7 @@ class ModuleSpace(FiniteSpace):
 
     def module(self, arch: Arch) -> "nn.Module":
         """The network with its weights, the same whenever it is asked for."""
-        from untrained.graphs.module import built
+        from untrained.graphs.foreign import built
 
         text = self.format(arch)
         return built(self.source(arch), seed_for("module", text), f"{self.name} {text}")
@@ -80,8 +81,8 @@ class ModuleSpace(FiniteSpace):
         return self._keys[arch][scope]
 
     def _canonical(self, arch: Arch) -> dict[Scope, str]:
+        from untrained.graphs.foreign import fingerprint
         from untrained.graphs.fx import trace
-        from untrained.graphs.module import fingerprint
 
         text = self.format(arch)
         try:
@@ -99,20 +100,41 @@ class ModuleSpace(FiniteSpace):
             Scope.WIDTH1_KEY: canonical.width1_key(graph),
         }
 
-    def with_task(self, input_shape: Sequence[int] | None, n_classes: int | None) -> "ModuleSpace":
-        """The same networks for other inputs."""
-        task = self.task if input_shape is None else replace(self.task, input_shape=tuple(input_shape))
-        task = task if n_classes is None else replace(task, n_classes=n_classes)
-        other = object.__new__(type(self))
+    def of(
+        self, input_shape: Sequence[int] | None = None, n_classes: int | None = None, *, name: str = ""
+    ) -> "ModuleSpace":
+        """The same networks for other inputs or classes, or under another name."""
+        other: ModuleSpace = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
-        ModuleSpace.__init__(other, self.name, task)
-        other._origin = self._origin
+        shape = self.task.input_shape if input_shape is None and self.shape_given else input_shape
+        classes = self.task.n_classes if n_classes is None and self.classes_given else n_classes
+        ModuleSpace.__init__(other, name or self.name, shape, classes)
+        other.origin = self.origin
         return other
+
+    def count_classes(self) -> int:
+        """How many classes or words the first network tells apart: the last dimension of what it gives.
+
+        Raises:
+            BadInputError: it reads texts and cannot be asked, so that there is no vocabulary to draw words from.
+        """
+        from untrained.graphs.foreign import count_outputs
+
+        try:
+            return count_outputs(self.module(self[0]), self.task.input_shape)
+        except Exception as error:  # whatever the user's code raises
+            if len(self.task.input_shape) == 3:
+                return 0
+            reason = " ".join(str(error).split())
+            raise BadInputError(
+                f"cannot find out how many words {self.name} knows ({type(error).__name__}: {reason}). "
+                "Give the number of classes."
+            ) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Where it was imported by name, other processes import it too: what it holds need not travel."""
-        if self._origin is not None:
-            return _loaded, (*self._origin, self.task)
+        if self.origin is not None:
+            return _reimported, (*self.origin, self.task)
         return _restored, (type(self), {**self.__dict__, "_keys": {}})
 
 
@@ -124,15 +146,13 @@ class NamedModules(ModuleSpace):
     ['small', 'large']
     """
 
-    def __init__(
-        self, networks: "Mapping[str, nn.Module | Build]", name: str = "modules", task: Task | None = None
-    ) -> None:
+    def __init__(self, networks: "Mapping[str, nn.Module | Build]", name: str = "modules") -> None:
         """By name a module, or what builds it without arguments.
 
         Raises:
             BadInputError: no networks, or a name that is no text of one line.
         """
-        super().__init__(name, task or Task())
+        super().__init__(name)
         if not networks:
             raise BadInputError(f"{name} has no networks.")
         for key, made in networks.items():
@@ -196,8 +216,8 @@ class ChoiceSpace(ModuleSpace):
         build: Build,
         choices: Mapping[str, Sequence[Any]],
         *,
-        input_shape: tuple[int, ...] = (3, 32, 32),
-        n_classes: int = 10,
+        input_shape: Sequence[int] | None = None,
+        n_classes: int | None = None,
         name: str = "choices",
     ) -> None:
         """A function, and by argument the values it may have.
@@ -207,14 +227,14 @@ class ChoiceSpace(ModuleSpace):
                 must be importable, or at least picklable.
             choices: values by argument; in texts a value is written as str() writes it, a class or function by its
                 name, so that no two values of an argument may be written alike.
-            input_shape: (channels, height, width) of an image, or (steps,) of a text.
-            n_classes: how many classes, or words.
+            input_shape: (channels, height, width) of an image, or (steps,) of a text; that of the batch if not given.
+            n_classes: how many classes, or words; as many as the first network tells apart if not given.
             name: shown to people.
 
         Raises:
             BadInputError: no choices, or values that cannot be told apart in texts.
         """
-        super().__init__(name, Task(input_shape, n_classes))
+        super().__init__(name, input_shape, n_classes)
         self._build = build
         self._choices = {argument: list(values) for argument, values in choices.items()}
         self._texts = {argument: [_written(value) for value in values] for argument, values in self._choices.items()}
@@ -319,65 +339,71 @@ class ChoiceSpace(ModuleSpace):
 # --- where networks come from ----------------------------------------------------------------------------------------
 
 
-def own_space(networks: Any, name: str = "modules", task: Task | None = None) -> ModuleSpace:
+def own_space(networks: Any, name: str = "modules") -> ModuleSpace:
     """A space of what a user has: a space, a mapping, an iterable of modules, one module, or a function that builds it.
 
     Raises:
         BadInputError: none of these.
     """
     if isinstance(networks, ModuleSpace):
-        space = networks.with_task(*(task.input_shape, task.n_classes) if task else (None, None))
-        space.name = name
-        return space
+        return networks.of(name=name)
     if isinstance(networks, Mapping):
-        return NamedModules(networks, name, task)
+        return NamedModules(networks, name)
     if _is_module(networks) or (callable(networks) and not isinstance(networks, Iterable)):
-        return NamedModules({getattr(networks, "__name__", type(networks).__name__): networks}, name, task)
+        return NamedModules({getattr(networks, "__name__", type(networks).__name__): networks}, name)
     if isinstance(networks, Iterable) and not isinstance(networks, str | bytes):
         made = list(networks)
         if made and all(callable(network) for network in made):
-            return NamedModules({f"{i}_{_written(network)}": network for i, network in enumerate(made)}, name, task)
+            return NamedModules({f"{i}_{_written(network)}": network for i, network in enumerate(made)}, name)
     raise BadInputError(
         f"{name}: expected a dict of names and callables that return nn.Module, an iterable of modules, or a "
         f"ChoiceSpace, got {type(networks).__name__}."
     )
 
 
-def load_modules(text: str, task: Task | None = None) -> ModuleSpace:
+def load_modules(text: str) -> ModuleSpace:
     """The user's networks by where they are, `package.module:object`; modules of the current folder are found too.
 
     Raises:
         BadInputError: no such module, it fails to be imported, or the object is nothing of which a space can be made.
         UnknownNameError: the module has no such object.
     """
-    return _loaded(text, os.getcwd(), task)  # noqa: PTH109 - as sys.path has it
+    return _imported(text, str(Path.cwd()))
 
 
-def _loaded(text: str, folder: str, task: Task | None) -> ModuleSpace:
+def _imported(text: str, folder: str) -> ModuleSpace:
     place, _, path = text.partition(":")
     if not all(part.isidentifier() for part in [*place.split("."), *path.split(".")]):
         raise BadInputError(f"cannot read {text!r}. Write package.module:object.")
+    found = _module_of(place, folder)
+    for part in path.split("."):
+        if not hasattr(found, part):
+            known = [name for name in vars(found) if not name.startswith("_")]
+            raise UnknownNameError.among("object", part, known, f"It must be in {place}.")
+        found = getattr(found, part)
+    space = own_space(found, text)
+    space.origin = (text, folder)
+    return space
+
+
+def _module_of(place: str, folder: str) -> Any:
+    from untrained.graphs.foreign import seeded
+
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    from untrained.graphs.module import seeded
-
     try:
-        with seeded(seed_for("import", place)):
-            found: Any = importlib.import_module(place)
+        with seeded(seed_for("import", place)):  # for modules that are built as they are imported
+            return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
             raise BadInputError(f"importing {place} fails: {error}.") from error
         raise BadInputError(f"there is no module {place} in {folder} or among the installed ones.") from error
     except Exception as error:  # whatever the user's code raises
         raise BadInputError(f"importing {place} fails: {type(error).__name__}: {error}.") from error
-    for part in path.split("."):
-        if not hasattr(found, part):
-            known = [name for name in vars(found) if not name.startswith("_")]
-            raise UnknownNameError.among("object", part, known, f"It must be in {place}.")
-        found = getattr(found, part)
-    space = own_space(found, text, task)
-    space._origin = (text, folder)
-    return space
+
+
+def _reimported(text: str, folder: str, task: Task) -> ModuleSpace:
+    return _imported(text, folder).of(task.input_shape, task.n_classes)
 
 
 def _restored(kind: type[ModuleSpace], state: dict[str, Any]) -> ModuleSpace:
