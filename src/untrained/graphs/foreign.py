@@ -146,6 +146,11 @@ def _constant_weights(module: nn.Module, weight: float, precision: torch.dtype) 
                 table = embedding(*parameter.shape)
                 values[place] = torch.from_numpy(table.copy()).to(precision)
                 continue
+            if isinstance(part, nn.LayerNorm | nn.RMSNorm):
+                raise GraphError(
+                    f"{type(part).__name__} {path}: constant weights make the features it compares equal, and leave "
+                    "rounding errors of their difference"
+                )
             if not isinstance(part, _CONSTANT):
                 what = f"{type(part).__name__} {path}".strip() if part is not module else type(part).__name__
                 raise GraphError(f"constant weights say nothing of {name} of {what}")

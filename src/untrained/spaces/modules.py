@@ -260,11 +260,18 @@ class ChoiceSpace(ModuleSpace):
         values = self.values(arch)
         return lambda: self._build(**values)
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many networks there are, be they more than can be listed."""
         return math.prod(map(len, self._choices.values()))
 
+    def __len__(self) -> int:
+        if self.size > sys.maxsize:
+            raise OutOfSpaceError(f"{self.name} has {self.size:,} networks: too many to list. Draw a sample.")
+        return self.size
+
     def __getitem__(self, i: int) -> Arch:
-        if not 0 <= i < len(self):
+        if not 0 <= i < self.size:
             raise IndexError(i)
         code: list[int] = []
         for values in reversed(self._choices.values()):
@@ -285,10 +292,8 @@ class ChoiceSpace(ModuleSpace):
         Raises:
             OutOfSpaceError: the space has fewer than `n`.
         """
-        if 0 <= n <= len(self) <= 10**6:
+        if self.size <= 10**6:
             return super().sample(rng, n)
-        if not 0 <= n <= len(self):
-            raise OutOfSpaceError(f"cannot draw {n} different networks: {self.name} has {len(self):,}.")
         drawn: dict[Arch, None] = {}  # of a space too large to be shuffled
         while len(drawn) < n:
             code = tuple([int(rng.integers(len(values))) for values in self._choices.values()])
