@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F  # noqa: N812 - its name everywhere
+from torch.nn import functional as F
 
 from untrained.graphs.canonical import ordered, simplify
 from untrained.graphs.graph import Graph, Linear, Zero
