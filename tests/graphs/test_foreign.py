@@ -90,7 +90,8 @@ def test_tied_weights_part() -> None:
 
 def test_other_norms_and_activations() -> None:
     network = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.SiLU(), nn.Conv2d(4, 4, 3, groups=2), nn.BatchNorm2d(4, affine=False),
+        nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.SiLU(), nn.Conv2d(4, 4, 3, groups=2),
+        nn.BatchNorm2d(4, affine=False),
         nn.InstanceNorm2d(4, affine=True), nn.GELU(), nn.Flatten(), nn.Linear(4 * 28 * 28, 3), nn.BatchNorm1d(3),
     )  # fmt: skip
     expected = by_hand(network, images(), lambda name, _: 0.0 if "bias" in name else 0.3)

@@ -128,7 +128,7 @@ def test_named_networks() -> None:
     assert [space.format(arch) for arch in space] == ["given", "made"]
     assert space.module(space.parse("given")) is net
     assert space.count_classes() == 10
-    with pytest.raises(OutOfSpaceError, match="no network 'other'. There are: given, made"):
+    with pytest.raises(OutOfSpaceError, match=r"no network 'other'. There are: given, made"):
         space.parse("other")
     with pytest.raises(OutOfSpaceError, match="no other network than given"):
         NamedModules({"given": net}).mutate(space[0], np.random.default_rng(0))
@@ -157,7 +157,7 @@ def test_shapes_and_classes_stay_until_others_are_given() -> None:
     texts = own_space(own.LanguageModel).of((12,))
     assert (texts.batch, texts.shape_given, texts.classes_given) == ("random_tokens", True, False)
     assert texts.count_classes() == 20
-    with pytest.raises(BadInputError, match="cannot find out how many words .*ZeroDivisionError"):
+    with pytest.raises(BadInputError, match=r"cannot find out how many words .*ZeroDivisionError"):
         own_space(lambda: 1 / 0).of((12,)).count_classes()
 
 
