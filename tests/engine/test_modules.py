@@ -92,13 +92,14 @@ def test_equal_networks_are_evaluated_once_where_no_weights_are_read() -> None:
     assert runs == {"epsinas": 4, "live_params": 4, "params": 8, "grad_norm": 8}
     scopes = {name: about["scope"] for name, about in wanted.protocol["proxies"].items()}
     assert scopes == {"epsinas": "width1_key", "live_params": "key", "params": "code", "grad_norm": "code"}
-    assert wanted.task == Task((3, 16, 16), 6)
+    assert wanted.task == Task((3, 16, 16), 0)
 
 
 def test_what_networks_read_is_given_or_read_from_the_batch() -> None:
     batch = make_batch(X, "x")
-    assert plan(own_space(small), "params", batch=batch).task == Task((3, 16, 16), 6)
-    assert plan(own_space(small), "params").task == Task((3, 32, 32), 6)
+    assert plan(own_space(small), "params", batch=batch).task == Task((3, 16, 16), 0)
+    assert plan(own_space(small), "params").task == Task((3, 32, 32), 0)
+    assert plan(own_space(own.LanguageModel).of((7,)), "params").task == Task((7,), 20)
     assert plan(own_space(small), "params", task=Task((3, 9, 9), 7)).task == Task((3, 9, 9), 7)
     with pytest.raises(BadInputError, match=r"expected shape \(n, 3, 9, 9\), got \(8, 3, 16, 16\)"):
         plan(own_space(small).of((3, 9, 9)), "params", batch=batch)
@@ -143,6 +144,7 @@ NETWORKS = {{"a": make, **{{f"b{{i}}": lambda i=i: make(i) for i in range(5, 40)
 """
 
 
+@pytest.mark.slow  # three runs, each with processes that import torch
 def test_a_run_resumes_and_sees_that_a_network_was_changed(in_folder: Path, python: Any) -> None:
     """In processes of their own, as the command line has it; their workers import the networks too."""
     code = (

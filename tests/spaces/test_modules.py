@@ -157,7 +157,7 @@ def test_shapes_and_classes_stay_until_others_are_given() -> None:
     texts = own_space(own.LanguageModel).of((12,))
     assert (texts.batch, texts.shape_given, texts.classes_given) == ("random_tokens", True, False)
     assert texts.count_classes() == 20
-    with pytest.raises(BadInputError, match=r"cannot find out how many words .*ZeroDivisionError"):
+    with pytest.raises(BadInputError, match=r"cannot find out how many classes or words .*ZeroDivisionError"):
         own_space(lambda: 1 / 0).of((12,)).count_classes()
 
 

@@ -104,13 +104,14 @@ def plan(
 
 
 def _fitted(space: ModuleSpace, task: Task | None, batch: str | Batch | None) -> ModuleSpace:
-    """The user's networks for a task, or else for what the batch holds and as many classes as the first one gives."""
+    """The user's networks for a task, or else for what the batch holds; of texts for as many words as the first knows."""
     if task is not None:
         return space.of(task.input_shape, task.n_classes)
     if not space.shape_given:
         shape = batch.x.shape[1:] if isinstance(batch, Batch) else shape_of(batch or "")
         space = space if shape is None else space.of(shape)
-    return space if space.classes_given else space.of(n_classes=space.count_classes())
+    is_text = len(space.task.input_shape) == 1
+    return space.of(n_classes=space.count_classes()) if is_text and not space.classes_given else space
 
 
 def shared_scope(space: Space, proxy: BoundProxy) -> Scope:

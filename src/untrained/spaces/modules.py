@@ -36,7 +36,10 @@ class ModuleSpace(FiniteSpace):
     own_weights = True
 
     def __init__(self, name: str, input_shape: Sequence[int] | None = None, n_classes: int | None = None) -> None:
-        """Where the networks come from, the shape of what they read, and how many classes or words they tell apart."""
+        """Where the networks come from, the shape of what they read, and how many classes or words they tell apart.
+
+        What is not given is 3 x 32 x 32 or as the batch is, and 0 classes: as many as a network has.
+        """
         self.name = name
         self.shape_given, self.classes_given = input_shape is not None, n_classes is not None
         self.task = Task(tuple(input_shape or (3, 32, 32)), n_classes or 0)
@@ -113,21 +116,19 @@ class ModuleSpace(FiniteSpace):
         return other
 
     def count_classes(self) -> int:
-        """How many classes or words the first network tells apart: the last dimension of what it gives.
+        """How many classes or words the first network tells apart: the last dimension of what it returns.
 
         Raises:
-            BadInputError: it reads texts and cannot be asked, so that there is no vocabulary to draw words from.
+            BadInputError: it cannot be asked.
         """
         from untrained.graphs.foreign import count_outputs
 
         try:
             return count_outputs(self.module(self[0]), self.task.input_shape)
         except Exception as error:  # whatever the user's code raises
-            if len(self.task.input_shape) == 3:
-                return 0
             reason = " ".join(str(error).split())
             raise BadInputError(
-                f"cannot find out how many words {self.name} knows ({type(error).__name__}: {reason}). "
+                f"cannot find out how many classes or words {self.name} tells apart ({type(error).__name__}: {reason}). "
                 "Give the number of classes."
             ) from error
 
@@ -228,7 +229,7 @@ class ChoiceSpace(ModuleSpace):
             choices: values by argument; in texts a value is written as str() writes it, a class or function by its
                 name, so that no two values of an argument may be written alike.
             input_shape: (channels, height, width) of an image, or (steps,) of a text; that of the batch if not given.
-            n_classes: how many classes, or words; as many as the first network tells apart if not given.
+            n_classes: how many classes, or words; as many as a network tells apart if not given.
             name: shown to people.
 
         Raises:
