@@ -104,7 +104,7 @@ def plan(
 
 
 def _fitted(space: ModuleSpace, task: Task | None, batch: str | Batch | None) -> ModuleSpace:
-    """The user's networks for a task, or else for what the batch holds; of texts for as many words as the first knows."""
+    """The user's networks for a task, or for what the batch holds; of texts for as many words as the first knows."""
     if task is not None:
         return space.of(task.input_shape, task.n_classes)
     if not space.shape_given:

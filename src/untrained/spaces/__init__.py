@@ -2,7 +2,8 @@
 
 from untrained.registry import Registry
 from untrained.spaces.base import FiniteSpace, Space
-from untrained.spaces.modules import ChoiceSpace, ModuleSpace, load_modules, own_space
+from untrained.spaces.imported import load_modules, own_space
+from untrained.spaces.modules import ChoiceSpace, ModuleSpace
 
 SPACES: Registry[Space] = Registry("space", "untrained.spaces", "SPACE")
 

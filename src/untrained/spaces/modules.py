@@ -4,16 +4,14 @@ Networks are built under a seed that depends on what they are called alone, so t
 same weights. Nothing here imports torch before a network is asked for.
 """
 
-import importlib
 import inspect
 import math
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from untrained.errors import BadInputError, GraphError, OutOfSpaceError, UnknownNameError
+from untrained.errors import BadInputError, GraphError, OutOfSpaceError
 from untrained.graphs import canonical
 from untrained.graphs.graph import Graph
 from untrained.seeds import seed_for
@@ -128,14 +126,16 @@ class ModuleSpace(FiniteSpace):
         except Exception as error:  # whatever the user's code raises
             reason = " ".join(str(error).split())
             raise BadInputError(
-                f"cannot find out how many classes or words {self.name} tells apart ({type(error).__name__}: {reason}). "
-                "Give the number of classes."
+                f"cannot find out how many classes or words {self.name} tells apart "
+                f"({type(error).__name__}: {reason}). Give the number of classes."
             ) from error
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Where it was imported by name, other processes import it too: what it holds need not travel."""
         if self.origin is not None:
-            return _reimported, (*self.origin, self.task)
+            from untrained.spaces.imported import reimported
+
+            return reimported, (*self.origin, self.task)
         return _restored, (type(self), {**self.__dict__, "_keys": {}})
 
 
@@ -205,6 +205,8 @@ class NamedModules(ModuleSpace):
 class ChoiceSpace(ModuleSpace):
     """All networks that a function builds from one of several values for each of its arguments.
 
+    `texts` has the texts of the values, by argument.
+
     >>> space = ChoiceSpace(lambda depth, act: ..., {"depth": [1, 2, 3], "act": ["relu", "silu"]})
     >>> len(space), space.format(space[3])
     (6, 'depth=2,act=silu')
@@ -238,10 +240,10 @@ class ChoiceSpace(ModuleSpace):
         super().__init__(name, input_shape, n_classes)
         self._build = build
         self._choices = {argument: list(values) for argument, values in choices.items()}
-        self._texts = {argument: [_written(value) for value in values] for argument, values in self._choices.items()}
+        self.texts = {argument: [written(value) for value in values] for argument, values in self._choices.items()}
         if not self._choices or not all(self._choices.values()):
             raise BadInputError(f"{name}: expected values for each argument, got {dict(choices)}.")
-        for argument, texts in self._texts.items():
+        for argument, texts in self.texts.items():
             if not argument.isidentifier():
                 raise BadInputError(f"{name}: {argument!r} cannot name an argument.")
             for text in texts:
@@ -314,7 +316,7 @@ class ChoiceSpace(ModuleSpace):
 
     def format(self, arch: Arch) -> str:
         """argument=value, with commas between."""
-        picked = zip(self._texts.items(), self._code(arch), strict=True)
+        picked = zip(self.texts.items(), self._code(arch), strict=True)
         return ",".join([f"{argument}={texts[i]}" for (argument, texts), i in picked])
 
     def parse(self, text: str) -> Arch:
@@ -329,87 +331,17 @@ class ChoiceSpace(ModuleSpace):
             if not equals or argument in given:
                 raise OutOfSpaceError(f"cannot read {part.strip()!r}. Write {self.format(self[0])}.")
             given[argument] = value
-        if given.keys() != self._texts.keys():
-            raise OutOfSpaceError(f"expected values for {', '.join(self._texts)}, got {', '.join(given)}.")
-        for argument, texts in self._texts.items():
+        if given.keys() != self.texts.keys():
+            raise OutOfSpaceError(f"expected values for {', '.join(self.texts)}, got {', '.join(given)}.")
+        for argument, texts in self.texts.items():
             if given[argument] not in texts:
                 raise OutOfSpaceError(f"{argument}={given[argument]} is no choice. There are: {', '.join(texts)}.")
-        return Arch(self.name, tuple([texts.index(given[argument]) for argument, texts in self._texts.items()]))
+        return Arch(self.name, tuple([texts.index(given[argument]) for argument, texts in self.texts.items()]))
 
     def _code(self, arch: Arch) -> tuple[int, ...]:
         if not isinstance(arch.code, tuple):
             raise OutOfSpaceError(f"{arch.code!r} is no choice of {', '.join(self._choices)}.")
         return arch.code
-
-
-# --- where networks come from ----------------------------------------------------------------------------------------
-
-
-def own_space(networks: Any, name: str = "modules") -> ModuleSpace:
-    """A space of what a user has: a space, a mapping, an iterable of modules, one module, or a function that builds it.
-
-    Raises:
-        BadInputError: none of these.
-    """
-    if isinstance(networks, ModuleSpace):
-        return networks.of(name=name)
-    if isinstance(networks, Mapping):
-        return NamedModules(networks, name)
-    if _is_module(networks) or (callable(networks) and not isinstance(networks, Iterable)):
-        return NamedModules({getattr(networks, "__name__", type(networks).__name__): networks}, name)
-    if isinstance(networks, Iterable) and not isinstance(networks, str | bytes):
-        made = list(networks)
-        if made and all(callable(network) for network in made):
-            return NamedModules({f"{i}_{_written(network)}": network for i, network in enumerate(made)}, name)
-    raise BadInputError(
-        f"{name}: expected a dict of names and callables that return nn.Module, an iterable of modules, or a "
-        f"ChoiceSpace, got {type(networks).__name__}."
-    )
-
-
-def load_modules(text: str) -> ModuleSpace:
-    """The user's networks by where they are, `package.module:object`; modules of the current folder are found too.
-
-    Raises:
-        BadInputError: no such module, it fails to be imported, or the object is nothing of which a space can be made.
-        UnknownNameError: the module has no such object.
-    """
-    return _imported(text, str(Path.cwd()))
-
-
-def _imported(text: str, folder: str) -> ModuleSpace:
-    place, _, path = text.partition(":")
-    if not all(part.isidentifier() for part in [*place.split("."), *path.split(".")]):
-        raise BadInputError(f"cannot read {text!r}. Write package.module:object.")
-    found = _module_of(place, folder)
-    for part in path.split("."):
-        if not hasattr(found, part):
-            known = [name for name in vars(found) if not name.startswith("_")]
-            raise UnknownNameError.among("object", part, known, f"It must be in {place}.")
-        found = getattr(found, part)
-    space = own_space(found, text)
-    space.origin = (text, folder)
-    return space
-
-
-def _module_of(place: str, folder: str) -> Any:
-    from untrained.graphs.foreign import seeded
-
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        with seeded(seed_for("import", place)):  # for modules that are built as they are imported
-            return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{place}.".startswith(f"{error.name}."):
-            raise BadInputError(f"importing {place} fails: {error}.") from error
-        raise BadInputError(f"there is no module {place} in {folder} or among the installed ones.") from error
-    except Exception as error:  # whatever the user's code raises
-        raise BadInputError(f"importing {place} fails: {type(error).__name__}: {error}.") from error
-
-
-def _reimported(text: str, folder: str, task: Task) -> ModuleSpace:
-    return _imported(text, folder).of(task.input_shape, task.n_classes)
 
 
 def _restored(kind: type[ModuleSpace], state: dict[str, Any]) -> ModuleSpace:
@@ -418,11 +350,13 @@ def _restored(kind: type[ModuleSpace], state: dict[str, Any]) -> ModuleSpace:
     return space
 
 
-def _written(value: object) -> str:
-    if _is_module(value):
+def written(value: object) -> str:
+    """A value as texts have it: a class or function by its name, a module by that of its class."""
+    if is_module(value):
         return type(value).__name__
     return value.__name__ if inspect.isclass(value) or inspect.isfunction(value) else str(value)
 
 
-def _is_module(value: object) -> bool:
+def is_module(value: object) -> bool:
+    """Whether this is an nn.Module, found out without torch."""
     return any(kind.__module__.startswith("torch.nn") for kind in type(value).__mro__)
