@@ -120,6 +120,9 @@ def score(
     batch_size: BatchSize = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="Run folder with the same members: aggregates rank each network against it.")
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print the scores.")] = Format.TABLE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
 ) -> None:
@@ -131,6 +134,8 @@ def score(
       untrained score nasbench101 --sample 1000 --batch-size 16
       untrained score nasbench_nlp --archs recipes.txt
       untrained score nasbench201 --proxies "epsinas(low=1e-4)" --batch cifar10:train
+      untrained score nasbench201 --proxies "rank(epsinas,params),vote(epsinas,params,depth)" --sample 500 --out runs/a
+      untrained score nasbench201 --proxies "rank(epsinas,params)" --archs mine.txt --pool runs/a
     """
     from untrained.engine import plan, run
     from untrained.report import console as show
@@ -138,7 +143,12 @@ def score(
 
     found_space = SPACES[space]
     wanted = plan(
-        found_space, proxies, archs=_archs(found_space, archs, sample, seed), batch=batch, batch_size=batch_size
+        found_space,
+        proxies,
+        archs=_archs(found_space, archs, sample, seed),
+        batch=batch,
+        batch_size=batch_size,
+        pool=pool,
     )
     stdout = _console()
     if dry_run:
@@ -153,8 +163,8 @@ def score(
         case Format.JSON:
             print(table.json())  # noqa: T201
         case Format.TABLE:
-            for proxy in wanted.proxies:
-                stdout.print(show.ranking(table, proxy.text, proxy.proxy.higher_is_better))
+            for name in table.proxies:
+                stdout.print(show.ranking(table, name, table.higher_is_better[name]))
             stdout.print(show.statuses(table))
             stdout.print(
                 f"{table.n_computed:,} of {table.n_evaluations:,} distinct scores computed in {table.seconds:.1f} s"

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.engine import ScoreTable
-from untrained.engine.store import read_archs, read_parts, read_run
+from untrained.engine.aggregate import aggregate, keys_of, read_pool
+from untrained.engine.store import read_aggregates, read_archs, read_rows, read_run
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
 from untrained.spaces import SPACES, Space
@@ -109,7 +110,7 @@ def from_table(table: ScoreTable) -> Scores:
     """Scores of a ScoreTable."""
     rows = table.frame.select("arch", "proxy", "value").iter_rows()
     values = ((a, p, np.nan if v is None else v) for a, p, v in rows)
-    return _gathered("scores", table.space, values, _directions(table.protocol))
+    return _gathered("scores", table.space, values, table.higher_is_better)
 
 
 def correlate(
@@ -168,18 +169,23 @@ def correlate(
 
 
 def _from_run(folder: Path) -> Scores:
-    protocol = read_run(folder)["protocol"]
+    run = read_run(folder)
+    protocol, aggregates = run["protocol"], read_aggregates(run)
     space = SPACES[protocol["space"]]
-    archs = [space.parse(text) for text in read_archs(folder)]
-    parts = {(row[1], row[0]): row[2] for row in read_parts(folder).iter_rows()}
+    texts, rows = read_archs(folder), read_rows(folder)
+    keys = keys_of(space, texts, protocol)
+    scopes = {name: Scope(about["scope"]) for name, about in {**protocol["proxies"], **aggregates}.items()}
+    for name, about in aggregates.items():
+        pool = read_pool(Path(about["pool"]), {name: about}, space, protocol) if about["pool"] else None
+        made, _ = aggregate(name, about, protocol, rows, keys, pool)
+        rows |= {(name, key): row for key, row in made.items()}
     values, scored = {}, {}
-    for proxy, about in protocol["proxies"].items():
-        pairs = [(proxy, space.canonical(arch, Scope(about["scope"]))) for arch in archs]
-        column = [parts.get(pair) for pair in pairs]
-        values[proxy] = np.array([np.nan if v is None else v for v in column], np.float64)
-        scored[proxy] = np.array([pair in parts for pair in pairs], bool)
-    texts = tuple(space.format(arch) for arch in archs)
-    return Scores(str(folder), space.name, texts, values, scored, _directions(protocol))
+    for name, scope in scopes.items():
+        found = [rows.get((name, key)) for key in keys[scope]]
+        values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
+        scored[name] = np.array([row is not None for row in found], bool)
+    directions = {name: about["higher_is_better"] for name, about in {**protocol["proxies"], **aggregates}.items()}
+    return Scores(str(folder), space.name, tuple(texts), values, scored, directions)
 
 
 def _from_csv(path: Path) -> Scores:
@@ -271,10 +277,6 @@ def _clusters(archs: Sequence[str], space: Space | None) -> NDArray[np.int64]:
     keys = archs if space is None else [space.canonical(space.parse(text), Scope.KEY) for text in archs]
     labels: dict[str, int] = {}
     return np.array([labels.setdefault(key, len(labels)) for key in keys], np.int64)
-
-
-def _directions(protocol: Mapping[str, Any]) -> dict[str, bool]:
-    return {proxy: about["higher_is_better"] for proxy, about in protocol["proxies"].items()}
 
 
 def _paper_direction(proxy: str) -> bool:

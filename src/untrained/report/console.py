@@ -62,8 +62,11 @@ def plan_lines(wanted: Plan, workers: int) -> Iterable[str]:
     yield f"architectures {len(wanted.archs):,}"
     yield f"batch         {wanted.batch.name}, {len(wanted.batch.x)} images, digest {wanted.batch.digest}"
     for proxy in wanted.proxies:
-        distinct = len(set(wanted.keys[proxy.proxy.scope]))
-        yield f"proxy         {proxy.text}: {distinct:,} distinct ({proxy.proxy.scope})"
+        distinct = len(set(wanted.keys[proxy.scope]))
+        yield f"proxy         {proxy.text}: {distinct:,} distinct ({proxy.scope})"
+    for text in wanted.aggregates:
+        among = wanted.pool.source if wanted.pool else "the architectures asked for"
+        yield f"aggregate     {text}: ranked among {among}"
     yield f"evaluations   {wanted.n_evaluations:,} on {len(wanted.items):,} networks, {workers} worker(s)"
 
 
