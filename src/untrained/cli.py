@@ -203,6 +203,65 @@ def correlate(
 
 
 @app.command()
+def leaderboard(
+    space: Annotated[str, typer.Argument(help="Where architectures come from; `untrained spaces` lists them.")],
+    against: Annotated[
+        list[str], typer.Option(help="Truth: table:dataset:metric, or a csv file with an arch column. May be repeated.")
+    ],
+    proxies: Annotated[str, typer.Option(help="Names with commas between, aggregates too; all is every one.")] = "all",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a csv file, one for each --against; commas join columns of separate trainings."),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Architectures drawn from those with a truth; all if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
+    batch: BatchName = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
+) -> None:
+    """Compare proxies with training, with one another and with counting parameters, on the same architectures.
+
+    Examples:
+      untrained leaderboard nasbench201 --against nasbench201:cifar10:test_acc --sample 1000 --out runs/board
+      untrained leaderboard nasbench201 --against seeds.csv --column acc_seed1,acc_seed2,acc_seed3
+      untrained leaderboard nasbench201 --proxies "epsinas,rank(epsinas,params)" --against mine.csv --format csv
+    """
+    from untrained.report import console as show
+    from untrained.report.leaderboard import leaderboard as rank_proxies
+    from untrained.tables import load_truth
+
+    columns = column or [""] * len(against)
+    if len(columns) != len(against):
+        raise BadInputError(
+            f"{len(columns)} --column for {len(against)} --against; give one for each, or none (--column '' for a table)."
+        )
+    truths = [load_truth(spec, name or None) for spec, name in zip(against, columns, strict=True)]
+    with _progress(_console(stderr=True)) as progress:
+        found = rank_proxies(
+            space, proxies, against=truths, sample=sample, seed=seed, batch=batch, batch_size=batch_size,
+            workers=workers, out=out, progress=progress,
+        )  # fmt: skip
+    match form:
+        case Format.CSV:
+            sys.stdout.write(found.csv())
+        case Format.JSON:
+            print(found.json())  # noqa: T201
+        case Format.TABLE:
+            stdout = _console()
+            for board in found.boards:
+                stdout.print(f"agreement with {board.truth}", soft_wrap=True, markup=False)
+                stdout.print(f"{board.n:,} architectures, {board.n_distinct:,} distinct networks", highlight=False)
+                stdout.print(show.board_table(board))
+                for line in show.ceiling_lines(board):
+                    stdout.print(line, soft_wrap=True, markup=False, highlight=False)
+                stdout.print()
+
+
+@app.command()
 def spaces() -> None:
     """List the spaces."""
     from untrained.spaces import SPACES, FiniteSpace
@@ -218,6 +277,7 @@ def proxies() -> None:
     """List the proxies with their parameters, what they need and where they come from."""
     from rich.table import Table
 
+    from untrained.engine.aggregate import NAMED
     from untrained.proxies import PROXIES
 
     shown = Table(show_lines=True)
@@ -228,7 +288,11 @@ def proxies() -> None:
         parameters = ", ".join(f"{k}={v}" for k, v in found.parameters.items())
         needs = (found.needs.name or "").lower()
         shown.add_row(name, found.summary, parameters, needs, found.scope.value, found.cite)
-    _console().print(shown)
+    stdout = _console()
+    stdout.print(shown)
+    stdout.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
+    for name, named in NAMED.items():
+        stdout.print(f"{name} = {named.method}({named.members}) [{named.cite}]", markup=False, highlight=False)
 
 
 @app.command()

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from untrained.engine import Plan, ScoreTable
 from untrained.report.compare import Comparison
-from untrained.stats import Agreement, Interval
+from untrained.report.leaderboard import Board
+from untrained.stats import Agreement, Interval, NoiseCeiling
 
 TOP = 10
 
@@ -115,3 +116,56 @@ def _measures(a: Agreement) -> list[str]:
         number(a.top64_in_top5_expected, 1),
         number(a.ndcg, 4),
     ]
+
+
+def board_table(board: Board) -> Table:
+    """Proxies against one truth, best first; two lines for a proxy with undefined scores, one for each policy."""
+    shown = Table(title_justify="left")
+    for heading in ("", "proxy"):
+        shown.add_column(heading, justify="right" if not heading else "left", overflow="fold")
+    given = " and ".join(board.covariates)
+    for heading in (
+        "coverage",
+        "undefined",
+        "Kendall tau-b",
+        "Spearman rho",
+        "tau - tau of params",
+        "p (Holm)",
+        f"partial tau\ngiven {given}" if given else "partial tau",
+        "ms",
+    ):
+        shown.add_column(heading, justify="right")
+    for place, entry in enumerate(board.entries, start=1):
+        head = str(place), escape(entry.proxy), f"{entry.coverage:.1%}"
+        for name, standing in (("worst", entry.worst), ("omit", entry.omit)):
+            p = "-" if standing.p_holm != standing.p_holm else f"{standing.p_holm:.2g}"
+            shown.add_row(
+                *(head if name == "worst" else ("", "", "")),
+                name if entry.n_undefined else "-",
+                interval(standing.kendall, 2),
+                interval(standing.spearman, 2),
+                "-" if p == "-" else interval(standing.ahead.difference, 2),
+                p,
+                interval(standing.partial, 2),
+                number(entry.milliseconds, 2) if name == "worst" else "",
+            )
+            if not entry.n_undefined:
+                break
+    return shown
+
+
+def ceiling_lines(board: Board) -> Iterable[str]:
+    """What a perfect proxy would reach against this truth, or that this is not known."""
+    found: tuple[tuple[str, str, NoiseCeiling | None], ...] = (
+        ("repeated trainings", "the truth has one training of each architecture", board.ceiling_of_repeats),
+        ("identical networks", "no two architectures compared are one network", board.ceiling_of_duplicates),
+    )
+    for what, why, ceiling in found:
+        if ceiling is None:
+            yield f"noise ceiling from {what}: not known ({why})"
+            continue
+        mean = f", truth averages {ceiling.averaged:.1f}" if ceiling.averaged > 1 else ""
+        yield (
+            f"noise ceiling from {what}: tau {interval(ceiling.kendall)}, rho {interval(ceiling.spearman)} "
+            f"({ceiling.n:,} networks trained at least twice{mean})"
+        )

@@ -1,7 +1,7 @@
 """Rank correlations with intervals, comparisons, ceilings, aggregation, best-of-N: arrays in, numbers out."""
 
 from untrained.stats.aggregation import AGGREGATIONS, borda, log_rank, mean_rank, vote
-from untrained.stats.agreement import Agreement, Undefined, agreement
+from untrained.stats.agreement import Agreement, Undefined, agreement, undefined_last
 from untrained.stats.best_of_n import BestOfN, best_of_n
 from untrained.stats.ceiling import NoiseCeiling, noise_ceiling, runs_of_duplicates
 from untrained.stats.dependent import PairedTest, SteigerTest, paired_kendall, paired_spearman, steiger_z
@@ -52,5 +52,6 @@ __all__ = [
     "top10_in_top10_percent",
     "top64_in_top5_count",
     "top64_in_top5_expected",
+    "undefined_last",
     "vote",
 ]

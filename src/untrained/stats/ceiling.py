@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from untrained.errors import BadInputError
 from untrained.stats.intervals import Interval, cluster_codes, interval, kendall_influence, spearman_influence
-from untrained.stats.ranks import Floats, float_array
+from untrained.stats.ranks import Floats, Ints, float_array
 
 MAX_RUNS = 10
 """Of more trainings of one network the first ones are read."""
@@ -37,7 +37,9 @@ class NoiseCeiling:
     kendall: Interval
 
 
-def noise_ceiling(runs: ArrayLike, *, averaged: float = 1.0, level: float = 0.95) -> NoiseCeiling:
+def noise_ceiling(
+    runs: ArrayLike, *, averaged: float = 1.0, clusters: ArrayLike | None = None, level: float = 0.95
+) -> NoiseCeiling:
     """The rank correlation of a perfect score with a truth, from repeated trainings.
 
     Model: after one increasing transform of the scale, t and e are normal and independent, the variance of e is the
@@ -60,6 +62,7 @@ def noise_ceiling(runs: ArrayLike, *, averaged: float = 1.0, level: float = 0.95
         runs: shape (networks, k): in each row separate trainings of one network, NaN where there is none. Columns may
             be read in any order. Networks trained once are ignored.
         averaged: m, how many trainings a value of the truth is the mean of; the harmonic mean, where that differs.
+        clusters: integer labels, shape (networks,), where some rows are the same network. None: each row its own.
         level: coverage of the intervals, in (0, 1).
 
     Returns:
@@ -86,9 +89,11 @@ def noise_ceiling(runs: ArrayLike, *, averaged: float = 1.0, level: float = 0.95
     if not averaged >= 1:
         raise BadInputError(f"averaged must be at least 1, got {averaged}.")
     table = table[:, :MAX_RUNS]
-    table = table[(~np.isnan(table)).sum(axis=1) > 1]
-    spearman = _repeatability(spearman_influence, table, level)
-    kendall = _repeatability(kendall_influence, table, level)
+    several = (~np.isnan(table)).sum(axis=1) > 1
+    labels = cluster_codes(clusters, len(table))[several]
+    table = table[several]
+    spearman = _repeatability(spearman_influence, table, labels, level)
+    kendall = _repeatability(kendall_influence, table, labels, level)
     return NoiseCeiling(
         len(table),
         averaged,
@@ -150,9 +155,9 @@ def _through(found: Interval, transform: Callable[[float], float]) -> Interval:
 
 
 def _repeatability(
-    influence: Callable[[ArrayLike, ArrayLike], tuple[float, Floats]], runs: Floats, level: float
+    influence: Callable[[ArrayLike, ArrayLike], tuple[float, Floats]], runs: Floats, labels: Ints, level: float
 ) -> Interval:
-    """Mean agreement of two columns, with networks as the unit of its interval."""
+    """Mean agreement of two columns, with distinct networks as the unit of its interval."""
     total, weight = 0.0, 0
     derivative = np.zeros(len(runs))
     for j, k in combinations(range(runs.shape[1]), 2):
@@ -164,4 +169,4 @@ def _repeatability(
             derivative[both] += n * d
     if not weight:
         return Interval(math.nan, math.nan, math.nan)
-    return interval(total / weight, derivative / weight, level=level)
+    return interval(total / weight, derivative / weight, clusters=labels, level=level)
