@@ -237,7 +237,7 @@ def leaderboard(
     columns = column or [""] * len(against)
     if len(columns) != len(against):
         raise BadInputError(
-            f"{len(columns)} --column for {len(against)} --against; give one for each, or none (--column '' for a table)."
+            f"{len(columns)} --column for {len(against)} --against; give one for each ('' for a table)."
         )
     truths = [load_truth(spec, name or None) for spec, name in zip(against, columns, strict=True)]
     with _progress(_console(stderr=True)) as progress:
@@ -253,12 +253,8 @@ def leaderboard(
         case Format.TABLE:
             stdout = _console()
             for board in found.boards:
-                stdout.print(f"agreement with {board.truth}", soft_wrap=True, markup=False)
-                stdout.print(f"{board.n:,} architectures, {board.n_distinct:,} distinct networks", highlight=False)
-                stdout.print(show.board_table(board))
-                for line in show.ceiling_lines(board):
-                    stdout.print(line, soft_wrap=True, markup=False, highlight=False)
-                stdout.print()
+                for part in show.board_parts(board):
+                    stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
 
 
 @app.command()

@@ -1,8 +1,10 @@
 """Tables for people, with rich: text in, nothing computed."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -118,23 +120,32 @@ def _measures(a: Agreement) -> list[str]:
     ]
 
 
+def board_parts(board: Board) -> Iterable[str | Table]:
+    """Everything people see of a board, from top to bottom."""
+    yield f"agreement with {board.truth}"
+    yield f"{board.n:,} architectures, {board.n_distinct:,} distinct networks"
+    yield board_table(board)
+    yield from ceiling_lines(board)
+    yield ""
+
+
 def board_table(board: Board) -> Table:
     """Proxies against one truth, best first; two lines for a proxy with undefined scores, one for each policy."""
-    shown = Table(title_justify="left")
-    for heading in ("", "proxy"):
-        shown.add_column(heading, justify="right" if not heading else "left", overflow="fold")
-    given = " and ".join(board.covariates)
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    shown.add_column("", justify="right")
+    shown.add_column("proxy", overflow="fold", min_width=11)
+    given = f"given\n{', '.join(board.covariates)}" if board.covariates else "given\nnothing"
     for heading in (
         "coverage",
-        "undefined",
-        "Kendall tau-b",
-        "Spearman rho",
-        "tau - tau of params",
-        "p (Holm)",
-        f"partial tau\ngiven {given}" if given else "partial tau",
+        "unde-\nfined",
+        "Kendall\ntau-b",
+        "Spearman\nrho",
+        "tau minus\ntau of params",
+        "p\n(Holm)",
+        f"partial tau {given}",
         "ms",
     ):
-        shown.add_column(heading, justify="right")
+        shown.add_column(heading, justify="right", overflow="fold")
     for place, entry in enumerate(board.entries, start=1):
         head = str(place), escape(entry.proxy), f"{entry.coverage:.1%}"
         for name, standing in (("worst", entry.worst), ("omit", entry.omit)):
@@ -142,16 +153,21 @@ def board_table(board: Board) -> Table:
             shown.add_row(
                 *(head if name == "worst" else ("", "", "")),
                 name if entry.n_undefined else "-",
-                interval(standing.kendall, 2),
-                interval(standing.spearman, 2),
-                "-" if p == "-" else interval(standing.ahead.difference, 2),
+                _short(standing.kendall),
+                _short(standing.spearman),
+                "-" if p == "-" else _short(standing.ahead.difference),
                 p,
-                interval(standing.partial, 2),
+                _short(standing.partial),
                 number(entry.milliseconds, 2) if name == "worst" else "",
             )
             if not entry.n_undefined:
                 break
     return shown
+
+
+def _short(found: Interval) -> str:
+    """`.68 [.63, .73]`: ten columns have to fit a line."""
+    return re.sub(r"(?<!\d)0\.", ".", interval(found, 2))
 
 
 def ceiling_lines(board: Board) -> Iterable[str]:
