@@ -125,7 +125,7 @@ def test_several_columns_of_a_csv_are_separate_trainings(tmp_path: Path) -> None
     assert whole.runs is None
     with pytest.raises(UnknownNameError, match="'s3'"):
         load_truth(str(path), "s1,s3")
-    with pytest.raises(BadInputError, match="'s1' of .* is named twice"):
+    with pytest.raises(BadInputError, match=r"'s1' of .* is named twice"):
         load_truth(str(path), "s1, s1")
 
 
