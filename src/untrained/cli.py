@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from untrained.cli_data import app as data
+from untrained.cli_lists import proxies, spaces
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UntrainedError
 
 if TYPE_CHECKING:
@@ -261,38 +262,8 @@ def leaderboard(
                     stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
 
 
-@app.command()
-def spaces() -> None:
-    """List the spaces."""
-    from untrained.spaces import SPACES, FiniteSpace
-
-    for name in SPACES:
-        space = SPACES[name]
-        size = f"{len(space):,} architectures" if isinstance(space, FiniteSpace) else "too many to list"
-        typer.echo(f"{name:<16}{size:<24}{space.title} [{space.cite}]")
-
-
-@app.command()
-def proxies(
-    name: Annotated[str | None, typer.Argument(help="One proxy, with its formula and when not to trust it.")] = None,
-) -> None:
-    """List the proxies: what each is, reads and costs, its parameters and source.
-
-    Example:
-      untrained proxies naswot
-    """
-    from untrained.engine.aggregate import NAMED
-    from untrained.proxies import PROXIES
-    from untrained.report import console as show
-
-    if name is not None:
-        _console().print(show.proxy(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
-        return
-    stdout = _console()
-    stdout.print(show.proxies([PROXIES[known] for known in PROXIES]))
-    stdout.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
-    for known, named in NAMED.items():
-        stdout.print(f"{known} = {named.method}({named.members}) [{named.cite}]", markup=False, highlight=False)
+app.command()(spaces)
+app.command()(proxies)
 
 
 @app.command()
