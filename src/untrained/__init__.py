@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from untrained.batches import load_batch, make_batch
     from untrained.engine import ScoreTable, score, score_module
     from untrained.proxies import PROXIES, Network, proxy
-    from untrained.report import Comparison, correlate
+    from untrained.report import Comparison, Leaderboard, correlate, leaderboard
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
@@ -27,6 +27,7 @@ __all__ = [
     "ChoiceSpace",
     "Comparison",
     "FiniteSpace",
+    "Leaderboard",
     "Network",
     "Outcome",
     "Scope",
@@ -36,6 +37,7 @@ __all__ = [
     "Status",
     "Task",
     "correlate",
+    "leaderboard",
     "load_batch",
     "load_truth",
     "make_batch",
@@ -49,7 +51,7 @@ _HOMES = {
     "batches": ("load_batch", "make_batch"),
     "engine": ("ScoreTable", "score", "score_module"),
     "proxies": ("PROXIES", "Network", "proxy"),
-    "report": ("Comparison", "correlate"),
+    "report": ("Comparison", "Leaderboard", "correlate", "leaderboard"),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),
