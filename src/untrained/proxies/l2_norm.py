@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     cite="Abdelfattah et al. 2021, arXiv:2101.08134 (its program); Krishnakumar et al. 2022, arXiv:2210.03230",
     cost="no pass",
 )
-def l2_norm(model: "Model", batch: Batch) -> float:
+def l2_norm(model: "Model", batch: Batch) -> float:  # noqa: ARG001 - every proxy gets one
     """Sum over convolutions and linear layers of the Euclidean norm of the initial weight.
 
     sum over layers l of ||W_l||_2. Under a random initialisation of a given scale this hardly depends on the weights

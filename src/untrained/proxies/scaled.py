@@ -38,6 +38,7 @@ _HOMOGENEOUS: frozenset[Any] = frozenset(
         *(torch.chunk, Tensor.chunk, torch.split, Tensor.split, torch.narrow, Tensor.narrow),
     }
 )
+_NAMES = ("input", "weight", "bias")  # of what a layer reads first
 _TOO_LARGE = 64  # exponents within which a tensor is left as it is
 
 
@@ -78,16 +79,19 @@ class Scaled(TorchFunctionMode):
                 return self._with(e, result)
         return func(*_mapped(self._true, list(args)), **_mapped(self._true, given))
 
-    def _layer(self, func: Any, input: Tensor, weight: Tensor, bias: Tensor | None = None, *rest: Any, **more: Any) -> Any:  # noqa: A002 - torch's name
-        e = self.exponent(input)
+    def _layer(self, func: Any, *args: Any, **given: Any) -> Any:
+        """A convolution or linear layer: scaled again if what it gives is far from 1."""
+        named = {**dict(zip(_NAMES, args, strict=False)), **given}
+        x, weight, bias = [named.pop(name, None) for name in _NAMES]
+        e = self.exponent(x)
         if bias is not None and e:
             if not bias.any():
                 bias = None
             elif e > 0:
                 bias = _shift(bias, -e)
             else:
-                input, e = self._true(input), 0  # noqa: A001
-        y = func(input, weight, bias, *rest, **more)
+                x, e = self._true(x), 0
+        y = func(x, weight, bias, *args[len(_NAMES) :], **named)
         largest = float(y.detach().abs().max()) if y.numel() else 0.0
         if not 0 < largest < math.inf:
             return self._with(e, y)
@@ -114,7 +118,7 @@ class Scaled(TorchFunctionMode):
 
 
 def _shift(x: Tensor, e: int) -> Tensor:
-    """x * 2 ** e, in steps that are themselves numbers."""
+    """X * 2 ** e, in steps that are themselves numbers."""
     while e:
         step = max(-1000, min(1000, e))
         x, e = x * 2.0**step, e - step

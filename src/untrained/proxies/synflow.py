@@ -23,7 +23,7 @@ def _check(batch_norm: str) -> None:
     scope=Scope.KEY,
     init="default",
     check=_check,
-    cite="Tanaka et al. 2020, arXiv:2006.05467, eq. 2; as a score of networks Abdelfattah et al. 2021, arXiv:2101.08134",
+    cite="Tanaka et al. 2020, arXiv:2006.05467, section 6; as a score of networks Abdelfattah 2021, arXiv:2101.08134",
     cost="one forward and one backward of one image, in float64",
 )
 def synflow(model: "Model", batch: Batch, *, batch_norm: str = "bypass") -> float:
