@@ -1,5 +1,8 @@
 """What every proxy that weighs weights promises."""
 
+import doctest
+import sys
+
 import numpy as np
 import pytest
 from golden_cells import images, linear_model, score
@@ -34,6 +37,13 @@ def labelled(n: int = 12) -> Batch:
 @pytest.mark.parametrize("name", ALL)
 def test_keeps_the_promises_of_a_proxy(name: str) -> None:
     check_proxy(PROXIES[name], n=1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_its_example_is_right(name: str) -> None:
+    fn = PROXIES[name].fn
+    (example,) = doctest.DocTestFinder().find(fn, name, globs=dict(sys.modules[fn.__module__].__dict__))
+    assert doctest.DocTestRunner().run(example) == doctest.TestResults(failed=0, attempted=4)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -22,13 +22,13 @@ def l2_norm(model: "Model", batch: Batch) -> float:  # noqa: ARG001 - every prox
     """Sum over convolutions and linear layers of the Euclidean norm of the initial weight.
 
     sum over layers l of ||W_l||_2. Under a random initialisation of a given scale this hardly depends on the weights
-    drawn: it counts layers, each by the square root of its size (under torch's default initialisation: of its number
-    of outputs over 3). A baseline.
+    drawn: it counts layers, each by how large it is. Under torch's default initialisation a layer of n outputs has a
+    norm near sqrt(n / 3), whatever it reads. A baseline.
 
     >>> from untrained.batches import load_batch
     >>> from untrained.proxies import Network
     >>> from untrained.spaces.nasbench201 import SPACE
     >>> round(l2_norm.bind()(Network(SPACE.graph(SPACE[15624])), load_batch("normal", (3, 32, 32), 4)))
-    41
+    28
     """
     return sum(float(weight.norm()) for weight in layers(model).values())
