@@ -95,7 +95,7 @@ def agreements(x: "Tensor") -> NDArray[np.float64]:
 
 
 def log_determinant(agreeing: NDArray[np.float64]) -> float:
-    """ln |K| of a symmetric matrix without negative eigenvalues.
+    """Natural logarithm of |K| of a symmetric matrix without negative eigenvalues.
 
     Raises:
         NoScore: K is singular.

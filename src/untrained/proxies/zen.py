@@ -1,7 +1,6 @@
 """zen: how much a network with random weights amplifies a small change of random images."""
 
 import math
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from untrained.errors import BadInputError
@@ -9,6 +8,8 @@ from untrained.proxies.base import Needs, NoScore, proxy
 from untrained.types import Batch, Scope, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from torch import Tensor
 
     from untrained.proxies.model import Model, Record, Weights
@@ -68,7 +69,7 @@ def zen(
         raise NoScore(Status.UNSUPPORTED, "reads images, not words")
     shape = (int(noise_batch), *batch.x.shape[1:])
 
-    def draws() -> Iterable[tuple["Weights", Tensor, Tensor]]:
+    def draws() -> "Iterator[tuple[Weights, Tensor, Tensor]]":
         for k in range(int(repeats)):
             noise = model.generator("zen", k)
             x, e = (torch.randn(shape, generator=noise).to(model.dtype) for _ in range(2))

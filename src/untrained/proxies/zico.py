@@ -1,6 +1,7 @@
 """zico: how steady the gradients are from one part of the batch to another."""
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from untrained.errors import BadInputError
@@ -62,7 +63,7 @@ def zico(model: "Model", batch: Batch, *, batches: float = 2.0, deviation: str =
     edges = [part * len(trace.x) // int(batches) for part in range(int(batches) + 1)]
     layers = list(model.layer_weights.values())
     parts = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         loss = trace.loss_of(model.call(trace.x[start:end].detach()), trace.labels[start:end])
         if not loss.requires_grad:
             raise NoScore(Status.UNDEFINED, "the loss does not depend on the weights")
