@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from untrained.batches import DEFAULT_SIZE, NAMED, load_batch, make_batch
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
