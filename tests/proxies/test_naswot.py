@@ -71,6 +71,13 @@ def test_agreements_are_exact_however_the_units_are_cut(n: int, units: int, part
         assert module.agreements(x).tolist() == unit_by_unit([x])
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 5, 2), (4, 1, 3, 3), (4, 6, 1, 1)])
+def test_agreements_do_not_depend_on_the_layout_in_memory(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    turned = x.contiguous(memory_format=torch.channels_last)
+    assert module.agreements(turned).tolist() == module.agreements(x).tolist() == unit_by_unit([x])
+
+
 # In the cell two convolutions read the same node.
 SHARED = "|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|none~0|skip_connect~1|skip_connect~2|"
 

@@ -50,18 +50,19 @@ def zen(
 
         ln mean_images sum |f(x) - f(x + gamma e)|  +  sum over batch norms of ln sqrt(mean over channels of variance),
 
-    averaged over `repeats` draws of weights and images. Of the batch only the shape of its images is read. No labels.
+    averaged over `repeats` draws of weights and images. Of the batch only the shape of its images is read, no labels;
+    weights are drawn from N(0, 1) whatever `init` says.
 
     The variances are the batch norms' running ones, as in the program: they begin at 1, move by `momentum` towards
-    the batch's (unbiased) variance at each forward pass, the ones for x and for x + gamma e, and are carried over
-    from one repeat to the next although the weights are new. So with one repeat a variance v enters as 0.81 + 0.19 v,
-    and with 32 nearly as a mean over the last repeats. The paper has the variance of the batch itself: momentum=1.
+    the batch's (unbiased) variance in each forward pass, first for x, then for x + gamma e, and are carried over from
+    one repeat to the next although the weights are new. So in the first repeat a variance v enters as 0.81 + 0.19 v,
+    and later as a mean over the last five repeats or so. The paper has the variance of the batch: momentum=1.
 
     Networks are taken as they are. The theory is of networks without residual connections; the authors' search scores
-    a copy of each network without them, which is another architecture here. Copies of the program that score
-    NAS-Bench-201 with the batch norms of cells not tracking statistics leave these out of the sum. A network without
-    batch norm gets the first term alone, the paper's Phi-score; one with other norms, whose scales the formula does
-    not put back, none.
+    a copy of each network without them, which is another architecture here. The network as written has dead batch
+    norms, which the program adds up too and this does not. A program that runs this one on NAS-Bench-201 networks
+    whose cells keep no running statistics leaves the cells out of the second term. A network without batch norm gets
+    the first term alone, the paper's Phi-score; one with other norms, whose scales the formula does not put back, none.
     """
     import torch
 
@@ -136,10 +137,9 @@ def _batch_norms(calls: "list[Call]") -> "list[Call]":
 
 def _variance(x: "Tensor") -> "Tensor":
     """Unbiased variance of each channel, averaged over channels: one number."""
-    others = [d for d in range(x.ndim) if d != 1]
-    values = x.numel() // x.shape[1]
-    centred = (x - x.mean(others, keepdim=True)).flatten()  # torch.var is many times slower
-    return centred.dot(centred) / (x.shape[1] * (values - 1))
+    values = x.movedim(1, -1).reshape(-1, x.shape[1])  # a view, channels being last in memory
+    centred = (values - values.mean(0)).flatten()  # torch.var takes many times longer
+    return centred.dot(centred) / (x.shape[1] * (len(values) - 1))
 
 
 def _log(value: "Tensor", what: str) -> float:
