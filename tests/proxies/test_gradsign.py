@@ -167,7 +167,8 @@ def test_a_network_without_a_path(cells: dict[str, str]) -> None:
 def test_texts_have_a_score() -> None:
     space = SPACES["nasbench_nlp"]
     texts = load_batch("random_tokens", (5,), 4, vocabulary=20)
-    graph = space.graph(space.sample(np.random.default_rng(0), 1)[0], Task((5,), 20, 7))
+    recipe = '{"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}'
+    graph = space.graph(space.parse(recipe), Task((5,), 20, 7))
     assert isinstance(gradsign.bind()(Network(graph), texts), float)
 
 

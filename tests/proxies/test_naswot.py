@@ -212,6 +212,16 @@ def test_a_relu_that_reads_something_else_than_images_in_a_row() -> None:
     assert caught.value.status is Status.UNSUPPORTED
 
 
+def test_texts_are_seen_by_leaky_relus() -> None:
+    space = SPACES["nasbench_nlp"]
+    texts = load_batch("random_tokens", (5,), 4, vocabulary=20)
+    recipe = """{
+        "a": {"op": "linear", "input": ["x", "h_prev_0"]},
+        "h_new_0": {"op": "activation_leaky_relu", "input": ["a"]}}"""
+    graph = space.graph(space.parse(recipe), Task((5,), 20, 7))
+    assert isinstance(naswot.bind()(Network(graph), texts), float)
+
+
 def test_a_network_without_a_path(cells: dict[str, str]) -> None:
     found = naswot.bind()(small(cells["nothing"]), BATCH)
     assert isinstance(found, Outcome)

@@ -199,7 +199,8 @@ def test_a_network_without_a_path(cells: dict[str, str]) -> None:
 def test_texts_are_not_supported() -> None:
     space = SPACES["nasbench_nlp"]
     texts = load_batch("random_tokens", (5,), 4, vocabulary=20)
-    graph = space.graph(space.sample(np.random.default_rng(0), 1)[0], Task((5,), 20, 7))
+    recipe = '{"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}'
+    graph = space.graph(space.parse(recipe), Task((5,), 20, 7))
     found = zen.bind()(Network(graph), texts)
     assert found == Outcome(None, Status.UNSUPPORTED, "reads images, not words")
 

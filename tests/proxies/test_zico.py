@@ -226,7 +226,8 @@ def test_parameters_without_meaning_are_refused(parameters: dict[str, Any], mess
 def test_texts_have_a_score() -> None:
     space = SPACES["nasbench_nlp"]
     texts = load_batch("random_tokens", (5,), 4, vocabulary=20)
-    graph = space.graph(space.sample(np.random.default_rng(0), 1)[0], Task((5,), 20, 7))
+    recipe = '{"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}'
+    graph = space.graph(space.parse(recipe), Task((5,), 20, 7))
     assert isinstance(zico.bind()(Network(graph), texts), float)
 
 
