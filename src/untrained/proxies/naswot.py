@@ -55,8 +55,7 @@ def naswot(model: "Model", batch: Batch, *, count: str = "readers") -> float:
     same number to all of K): it runs a backward pass to leave out modules without influence, but zeros written as
     x * 0, as NAS-Bench-201 has them, let gradients through and so leave none out. Here only the live part counts.
 
-    Undefined where two images have the same code, and so on batches with equal images. Batch norm makes it depend on
-    the whole batch; ranks of small networks depend on the batch's size.
+    Undefined where two images have the same code, and so on batches with equal images.
     """
     trace = model.trace(batch)
     relus = [call for call in trace.record.calls if call.kind in RELUS]
