@@ -1,0 +1,101 @@
+"""What the parts of AZ-NAS share: one pass of noise through the network, and what each stage makes of it."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - its name everywhere
+
+from untrained.proxies.base import NoScore
+from untrained.types import Batch, Status
+
+if TYPE_CHECKING:
+    from untrained.proxies.model import Model
+
+
+class Parts(NamedTuple):
+    """Of one network: `entropies` of its stages, and from each stage to the next the `gains` of gradients.
+
+    A gain is None where a stage is the one before it, unchanged.
+    """
+
+    entropies: list[float]
+    gains: list[float | None]
+
+
+def parts(model: "Model", batch: Batch, images: float) -> Parts:
+    """The parts of AZ-NAS for `images` images of noise N(0, 1) in the size of the batch's; computed once a model.
+
+    Raises:
+        NoScore: the network reads no images, has no stages that follow each other, or a stage is constant or not
+            finite.
+    """
+    shape = batch.x.shape[1:]
+    if len(shape) != 3:
+        raise NoScore(Status.UNSUPPORTED, "reads words, not images")
+    return model.memo(("az_nas", images, shape), lambda: _parts(model, (int(images), *shape)))
+
+
+def _parts(model: "Model", shape: tuple[int, ...]) -> Parts:
+    noise = torch.randn(shape, generator=model.generator("az_nas", "noise")).to(model.dtype)
+    stages = [stage for stage in model.record(noise).stages if stage.ndim == 4]
+
+    def signs(k: int, size: torch.Size) -> Tensor:
+        return torch.randint(2, size, generator=model.generator("az_nas", "signs", k)) * 2 - 1
+
+    return measure(stages, signs)
+
+
+def measure(stages: Sequence[Tensor], signs: Callable[[int, torch.Size], Tensor]) -> Parts:
+    """Entropies of stages, and gains from each to the next.
+
+    Args:
+        stages: feature maps (n, channels, height, width) in the autograd graph, in the order of execution.
+        signs: for the number of a stage and its size, what is sent back from it: ones with random signs.
+    """
+    if len(stages) < 2:
+        raise NoScore(Status.UNSUPPORTED, f"needs at least two stages that give feature maps, found {len(stages)}")
+    entropies = [_entropy(k, stage.detach()) for k, stage in enumerate(stages)]
+    gains = [_gain(k, before, after, signs(k, after.shape)) for k, (before, after) in _pairs(stages)]
+    return Parts(entropies, gains)
+
+
+def _pairs(stages: Sequence[Tensor]) -> list[tuple[int, tuple[Tensor, Tensor]]]:
+    return list(enumerate(zip(stages, stages[1:], strict=False), start=1))
+
+
+def _entropy(k: int, stage: Tensor) -> float:
+    """Entropy of the eigenvalues, scaled to sum 1, of the covariance of channels over images and positions."""
+    rows = stage.movedim(1, -1).flatten(0, -2)
+    rows = rows - rows.mean(dim=0)
+    covariance = (rows.T @ rows).double() / len(rows)
+    if not torch.isfinite(covariance).all():
+        raise NoScore(Status.NONFINITE, f"stage {k} is not finite")
+    eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0)  # rounding gives tiny negative ones
+    total = eigenvalues.sum()
+    if not total > 0:
+        raise NoScore(Status.UNDEFINED, f"stage {k} is constant")
+    p = eigenvalues / total
+    return float(-(p * (p + 1e-8).log()).sum())
+
+
+def _gain(k: int, before: Tensor, after: Tensor, signs: Tensor) -> float | None:
+    """Spectral norm of the mean over images and positions of (gradient that arrives) x (gradient sent back)."""
+    if not after.requires_grad or not before.requires_grad:
+        raise NoScore(Status.UNDEFINED, f"no weight comes before stage {k - 1}")
+    sent = signs.to(after.dtype)
+    (arrived,) = torch.autograd.grad(
+        after, before, sent, retain_graph=True, allow_unused=True, materialize_grads=True
+    )
+    if arrived.shape == sent.shape and torch.equal(arrived, sent):
+        return None
+    stride = max(1, arrived.shape[-1] // sent.shape[-1])
+    if arrived.shape[-2:] != (stride * sent.shape[-2], stride * sent.shape[-1]):
+        sizes = f"{tuple(arrived.shape[-2:])} to {tuple(sent.shape[-2:])}"
+        raise NoScore(Status.UNSUPPORTED, f"stage {k} changes the size of its input by no whole number: {sizes}")
+    arrived = F.pixel_unshuffle(arrived, stride)
+    mean = arrived.movedim(1, -1).flatten(0, -2).T @ sent.movedim(1, -1).flatten(0, -2) / (sent[:, 0].numel())
+    if not torch.isfinite(mean).all():
+        raise NoScore(Status.NONFINITE, f"gradients from stage {k} are not finite")
+    return float(torch.linalg.matrix_norm(mean.double(), 2))
