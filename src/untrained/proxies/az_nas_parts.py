@@ -1,6 +1,7 @@
 """What the parts of AZ-NAS share: one pass of noise through the network, and what each stage makes of it."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
 from untrained.proxies.base import NoScore
+from untrained.proxies.inputs import image_shape, noise
 from untrained.types import Batch, Status
 
 if TYPE_CHECKING:
@@ -31,15 +33,12 @@ def parts(model: "Model", batch: Batch, images: float) -> Parts:
         NoScore: the network reads no images, has no stages that follow each other, or a stage is constant or not
             finite.
     """
-    shape = batch.x.shape[1:]
-    if len(shape) != 3:
-        raise NoScore(Status.UNSUPPORTED, "reads words, not images")
+    shape = image_shape(batch)
     return model.memo(("az_nas", images, shape), lambda: _parts(model, (int(images), *shape)))
 
 
 def _parts(model: "Model", shape: tuple[int, ...]) -> Parts:
-    noise = torch.randn(shape, generator=model.generator("az_nas", "noise")).to(model.dtype)
-    stages = [stage for stage in model.record(noise).stages if stage.ndim == 4]
+    stages = [stage for stage in model.record(noise(model, shape, "az_nas")).stages if stage.ndim == 4]
 
     def signs(k: int, size: torch.Size) -> Tensor:
         return torch.randint(2, size, generator=model.generator("az_nas", "signs", k)) * 2 - 1
@@ -57,12 +56,8 @@ def measure(stages: Sequence[Tensor], signs: Callable[[int, torch.Size], Tensor]
     if len(stages) < 2:
         raise NoScore(Status.UNSUPPORTED, f"needs at least two stages that give feature maps, found {len(stages)}")
     entropies = [_entropy(k, stage.detach()) for k, stage in enumerate(stages)]
-    gains = [_gain(k, before, after, signs(k, after.shape)) for k, (before, after) in _pairs(stages)]
-    return Parts(entropies, gains)
-
-
-def _pairs(stages: Sequence[Tensor]) -> list[tuple[int, tuple[Tensor, Tensor]]]:
-    return list(enumerate(zip(stages, stages[1:], strict=False), start=1))
+    steps = enumerate(pairwise(stages), start=1)
+    return Parts(entropies, [_gain(k, before, after, signs(k, after.shape)) for k, (before, after) in steps])
 
 
 def _entropy(k: int, stage: Tensor) -> float:
@@ -85,9 +80,7 @@ def _gain(k: int, before: Tensor, after: Tensor, signs: Tensor) -> float | None:
     if not after.requires_grad or not before.requires_grad:
         raise NoScore(Status.UNDEFINED, f"no weight comes before stage {k - 1}")
     sent = signs.to(after.dtype)
-    (arrived,) = torch.autograd.grad(
-        after, before, sent, retain_graph=True, allow_unused=True, materialize_grads=True
-    )
+    (arrived,) = torch.autograd.grad(after, before, sent, retain_graph=True, allow_unused=True, materialize_grads=True)
     if arrived.shape == sent.shape and torch.equal(arrived, sent):
         return None
     stride = max(1, arrived.shape[-1] // sent.shape[-1])

@@ -1,5 +1,6 @@
 """az_nas_progressivity: whether features grow richer from stage to stage."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from untrained.proxies.base import Needs, proxy
@@ -30,4 +31,4 @@ def az_nas_progressivity(model: "Model", batch: Batch, *, images: float = 64) ->
     from untrained.proxies import az_nas_parts
 
     entropies = az_nas_parts.parts(model, batch, images).entropies
-    return min(after - before for before, after in zip(entropies, entropies[1:], strict=False))
+    return min(after - before for before, after in pairwise(entropies))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from untrained.proxies.base import NoScore
+from untrained.proxies.inputs import image_shape, noise
 from untrained.types import Batch, Status
 
 if TYPE_CHECKING:
@@ -53,12 +54,9 @@ def least_eigenvalues(model: "Model", image: Tensor, choose: Choose | None = Non
     return _least([correlation for correlation, _ in found], [times for _, times in found])
 
 
-def noise(model: "Model", batch: Batch, size: float, proxy: str) -> Tensor:
+def one_image(model: "Model", batch: Batch, size: float) -> Tensor:
     """One image of noise N(0, 1), `size` high and wide, with as many channels as the batch's images."""
-    if batch.x.ndim != 4:
-        raise NoScore(Status.UNSUPPORTED, "reads words, not images")
-    shape = 1, batch.x.shape[1], int(size), int(size)
-    return torch.randn(shape, generator=model.generator(proxy, "noise")).to(model.dtype)
+    return noise(model, (1, image_shape(batch)[0], int(size), int(size)), "meco")
 
 
 def _correlation(features: Tensor) -> Tensor:

@@ -36,8 +36,8 @@ def kernel(logits: Tensor, weights: Sequence[Tensor]) -> Tensor:
         gradients[row] = flat
     products = torch.zeros(len(totals), len(totals), dtype=torch.float64)
     if gradients is not None:
-        for columns in gradients.split(_COLUMNS, dim=1):
-            part = columns.double()
+        for start in range(0, gradients.shape[1], _COLUMNS):
+            part = gradients[:, start : start + _COLUMNS].double()
             products += part @ part.T
     return products
 

@@ -32,6 +32,6 @@ def meco(model: "Model", batch: Batch, *, size: float = 64) -> float:
     once more, a cell once or twice, and parts that no output depends on: no network without its nesting can give that
     number, and ours has none. Its experiments on NAS-Bench-201 take a CIFAR image in place of noise.
     """
-    from untrained.proxies.feature_correlations import least_eigenvalues, noise
+    from untrained.proxies.feature_correlations import least_eigenvalues, one_image
 
-    return sum(least_eigenvalues(model, noise(model, batch, size, "meco")))
+    return sum(least_eigenvalues(model, one_image(model, batch, size)))

@@ -29,11 +29,11 @@ def meco_opt(model: "Model", batch: Batch, *, channels: float = 8, size: float =
     """
     import torch
 
-    from untrained.proxies.feature_correlations import least_eigenvalues, noise
+    from untrained.proxies.feature_correlations import least_eigenvalues, one_image
 
     generator = model.generator("meco_opt", "channels")
 
     def choose(n: int) -> "Tensor":
         return torch.randperm(n, generator=generator)[: int(channels)]
 
-    return sum(least_eigenvalues(model, noise(model, batch, size, "meco"), choose))
+    return sum(least_eigenvalues(model, one_image(model, batch, size), choose))

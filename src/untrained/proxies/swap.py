@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from untrained.proxies.base import Needs, NoScore, proxy
+from untrained.proxies.base import Needs, proxy
 from untrained.proxies.checks import whole_numbers
-from untrained.types import Batch, Scope, Status
+from untrained.types import Batch, Scope
 
 if TYPE_CHECKING:
     from untrained.proxies.model import Model
@@ -34,20 +34,13 @@ def swap(model: "Model", batch: Batch, *, images: float = 16, repeats: float = 3
 
 def mean_patterns(model: "Model", batch: Batch, images: float, repeats: float) -> float:
     """The score, computed once a model."""
-    import torch
+    from untrained.proxies.activation_patterns import distinct_columns
+    from untrained.proxies.inputs import first_images
+    from untrained.proxies.redrawing import init_of, weights_of
 
-    from untrained.proxies.activation_patterns import distinct_columns, relu_outputs
+    def compute() -> float:
+        x, init = first_images(model, batch, images), init_of(model, "normal")
+        counts = [distinct_columns(model, x, weights_of(model, init, repeat)) for repeat in range(int(repeats))]
+        return sum(counts) / len(counts)
 
-    x = torch.from_numpy(batch.x[: int(images)].copy())
-    if x.ndim != 4:
-        raise NoScore(Status.UNSUPPORTED, "reads words, not images")
-
-    def one(repeat: int) -> int:
-        weights = model.weights if repeat == 0 else model.redraw(model.init, "swap", repeat)
-        with torch.no_grad():
-            return distinct_columns(relu_outputs(model.record(x.to(model.dtype), weights=weights).calls))
-
-    def mean() -> float:
-        return sum(map(one, range(int(repeats)))) / int(repeats)
-
-    return model.memo(("swap", batch.digest, images, repeats), mean)
+    return model.memo(("swap", batch.digest, images, repeats), compute)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from untrained.errors import BadInputError
 from untrained.proxies.base import Needs, NoScore, proxy
 from untrained.proxies.checks import whole_numbers
+from untrained.proxies.first_cell import first_cell
 from untrained.types import Batch, Scope, Status
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ _counts = whole_numbers("te_nas_regions", inputs=2, repeats=1)
 def _check(*, network: str, inputs: float, repeats: float) -> None:
     _counts(inputs=inputs, repeats=repeats)
     if network not in _NETWORKS:
-        raise BadInputError(
-            f"proxy te_nas_regions: network must be one of {', '.join(_NETWORKS)}, got {network!r}."
-        )
+        raise BadInputError(f"proxy te_nas_regions: network must be one of {', '.join(_NETWORKS)}, got {network!r}.")
 
 
 @proxy(
@@ -55,57 +54,40 @@ def te_nas_regions(
 
     Undefined without ReLUs, unsupported for networks that are not made of cells.
     """
-    if batch.x.ndim != 4:
-        raise NoScore(Status.UNSUPPORTED, "reads words, not images")
-    n = int(inputs)
-    counts = [_count(model, batch, network, n, repeat) for repeat in range(int(repeats))]
+    counts = [_count(model, batch, network, int(inputs), repeat) for repeat in range(int(repeats))]
     return sum(counts) / len(counts)
 
 
 def _count(model: "Model", batch: Batch, network: str, n: int, repeat: int) -> int:
-    import torch
-
+    from untrained.proxies import inputs
+    from untrained.proxies.activation_patterns import distinct_rows
     from untrained.proxies.model import Model
+    from untrained.proxies.redrawing import init_of, weights_of
 
-    x = torch.from_numpy(batch.x.copy())
+    init = init_of(model, "kaiming_normal_fan_in")
     if network == "full":
-        measured, xs = model, iter([x[:n].to(model.dtype)])
-    else:
-        from untrained.proxies.first_cell import first_cell
-
-        if model.network is None:
-            raise NoScore(Status.UNSUPPORTED, "the network is not made of cells")
-        cell = first_cell(model.network.graph, _SIZE)
-        dtype = str(model.dtype).removeprefix("torch.")
-        measured = Model.of_graph(cell, init=model.init, seed=model.seed, dtype=dtype)
-        xs = _patches(x, n, cell.input_shape[0], model.generator("te_nas_regions", "patches", repeat), model.dtype)
-    weights = measured.weights if repeat == 0 else measured.redraw(model.init, "te_nas_regions", repeat)
-    return regions(measured, weights, xs)
+        return distinct_rows(model, [inputs.first_images(model, batch, n)], weights_of(model, init, repeat))
+    images = inputs.first_images(model, batch, len(batch.x))
+    if model.network is None:
+        raise NoScore(Status.UNSUPPORTED, "the network is not made of cells")
+    graph = first_cell(model.network.graph, _SIZE)
+    cell = Model.of_graph(graph, init=init, seed=model.seed, dtype=str(model.dtype).removeprefix("torch."))
+    generator = model.generator("te_nas_regions", "patches", repeat)
+    return distinct_rows(cell, _patches(images, n, graph.input_shape[0], generator), weights_of(cell, init, repeat))
 
 
-def regions(model: "Model", weights: "dict[str, Tensor]", xs: "Iterator[Tensor]") -> int:
-    """Linear regions that the inputs fall into; each element of `xs` goes through the network by itself."""
-    import torch
-
-    from untrained.proxies.activation_patterns import distinct_rows, relu_outputs
-
-    with torch.no_grad():
-        return distinct_rows(relu_outputs(model.record(x, weights=weights).calls) for x in xs)
-
-
-def _patches(
-    images: "Tensor", n: int, channels: int, generator: "torch.Generator", dtype: "torch.dtype"
-) -> "Iterator[Tensor]":
+def _patches(images: "Tensor", n: int, channels: int, generator: "torch.Generator") -> "Iterator[Tensor]":
     """Random patches, shape (at most 1,000, channels, 3, 3), of the images in turn, each channel of any of theirs."""
     import torch
 
     count, depth, height, width = images.shape
-    size_y, size_x = min(_SIZE, height), min(_SIZE, width)
+    if min(height, width) < _SIZE:
+        raise NoScore(Status.UNSUPPORTED, f"images are smaller than patches of {_SIZE}x{_SIZE} pixels")
     for start in range(0, n, _PASS):
         size = min(_PASS, n - start)
         which = (torch.arange(start, start + size) % count)[:, None, None, None]
         channel = torch.randint(depth, (size, channels, 1, 1), generator=generator)
-        top = torch.randint(height - size_y + 1, (size, 1, 1, 1), generator=generator)
-        left = torch.randint(width - size_x + 1, (size, 1, 1, 1), generator=generator)
+        top = torch.randint(height - _SIZE + 1, (size, 1, 1, 1), generator=generator)
+        left = torch.randint(width - _SIZE + 1, (size, 1, 1, 1), generator=generator)
         rows, columns = top + torch.arange(_SIZE)[:, None], left + torch.arange(_SIZE)
-        yield images[which, channel, rows % height, columns % width].to(dtype)
+        yield images[which, channel, rows, columns]
