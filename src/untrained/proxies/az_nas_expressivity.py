@@ -32,4 +32,4 @@ def az_nas_expressivity(model: "Model", batch: Batch, *, images: float = 64) -> 
     """
     from untrained.proxies import az_nas_parts
 
-    return sum(az_nas_parts.parts(model, batch, images).entropies)
+    return sum(az_nas_parts.values(az_nas_parts.parts(model, batch, images).entropies))

@@ -19,19 +19,32 @@ if TYPE_CHECKING:
 class Parts(NamedTuple):
     """Of one network: `entropies` of its stages, and from each stage to the next the `gains` of gradients.
 
-    A gain is None where a stage is the one before it, unchanged.
+    Where there is no number stands the reason.
     """
 
-    entropies: list[float]
-    gains: list[float | None]
+    entropies: list[float | NoScore]
+    gains: list[float | NoScore]
+
+
+def values(numbers: list[float | NoScore]) -> list[float]:
+    """The numbers, if all are.
+
+    Raises:
+        NoScore: the first reason among them.
+    """
+    found = []
+    for number in numbers:
+        if isinstance(number, NoScore):
+            raise number
+        found.append(number)
+    return found
 
 
 def parts(model: "Model", batch: Batch, images: float) -> Parts:
     """The parts of AZ-NAS for `images` images of noise N(0, 1) in the size of the batch's; computed once a model.
 
     Raises:
-        NoScore: the network reads no images, has no stages that follow each other, or a stage is constant or not
-            finite.
+        NoScore: the network reads no images, or has no two stages that follow each other.
     """
     shape = image_shape(batch)
     return model.memo(("az_nas", images, shape), lambda: _parts(model, (int(images), *shape)))
@@ -60,35 +73,46 @@ def measure(stages: Sequence[Tensor], signs: Callable[[int, torch.Size], Tensor]
     return Parts(entropies, [_gain(k, before, after, signs(k, after.shape)) for k, (before, after) in steps])
 
 
-def _entropy(k: int, stage: Tensor) -> float:
+def _entropy(k: int, stage: Tensor) -> float | NoScore:
     """Entropy of the eigenvalues, scaled to sum 1, of the covariance of channels over images and positions."""
-    rows = stage.movedim(1, -1).flatten(0, -2)
+    rows = _rows(stage)
     rows = rows - rows.mean(dim=0)
     covariance = (rows.T @ rows).double() / len(rows)
     if not torch.isfinite(covariance).all():
-        raise NoScore(Status.NONFINITE, f"stage {k} is not finite")
+        return NoScore(Status.NONFINITE, f"stage {k} is not finite")
     eigenvalues = torch.linalg.eigvalsh(covariance).clamp(min=0)  # rounding gives tiny negative ones
     total = eigenvalues.sum()
     if not total > 0:
-        raise NoScore(Status.UNDEFINED, f"stage {k} is constant")
+        return NoScore(Status.UNDEFINED, f"stage {k} is constant")
     p = eigenvalues / total
     return float(-(p * (p + 1e-8).log()).sum())
 
 
-def _gain(k: int, before: Tensor, after: Tensor, signs: Tensor) -> float | None:
+def _gain(k: int, before: Tensor, after: Tensor, signs: Tensor) -> float | NoScore:
     """Spectral norm of the mean over images and positions of (gradient that arrives) x (gradient sent back)."""
-    if not after.requires_grad or not before.requires_grad:
-        raise NoScore(Status.UNDEFINED, f"no weight comes before stage {k - 1}")
+    if not before.requires_grad:
+        return NoScore(Status.UNDEFINED, f"no weight comes before stage {k - 1}")
     sent = signs.to(after.dtype)
-    (arrived,) = torch.autograd.grad(after, before, sent, retain_graph=True, allow_unused=True, materialize_grads=True)
+    arrived = torch.zeros_like(before)
+    if after.requires_grad:
+        (arrived,) = torch.autograd.grad(
+            after, before, sent, retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+    if not arrived.any():
+        return NoScore(Status.UNDEFINED, f"stage {k} does not depend on the stage before it")
     if arrived.shape == sent.shape and torch.equal(arrived, sent):
-        return None
+        return NoScore(Status.UNDEFINED, f"stage {k} passes its input on unchanged")
     stride = max(1, arrived.shape[-1] // sent.shape[-1])
     if arrived.shape[-2:] != (stride * sent.shape[-2], stride * sent.shape[-1]):
         sizes = f"{tuple(arrived.shape[-2:])} to {tuple(sent.shape[-2:])}"
-        raise NoScore(Status.UNSUPPORTED, f"stage {k} changes the size of its input by no whole number: {sizes}")
-    arrived = F.pixel_unshuffle(arrived, stride)
-    mean = arrived.movedim(1, -1).flatten(0, -2).T @ sent.movedim(1, -1).flatten(0, -2) / (sent[:, 0].numel())
+        return NoScore(Status.UNSUPPORTED, f"stage {k} changes the size of its input by no whole number: {sizes}")
+    arrived_rows, sent_rows = _rows(F.pixel_unshuffle(arrived, stride)), _rows(sent)
+    mean = (arrived_rows.T @ sent_rows).double() / len(sent_rows)
     if not torch.isfinite(mean).all():
-        raise NoScore(Status.NONFINITE, f"gradients from stage {k} are not finite")
-    return float(torch.linalg.matrix_norm(mean.double(), 2))
+        return NoScore(Status.NONFINITE, f"gradients from stage {k} are not finite")
+    return float(torch.linalg.matrix_norm(mean, 2))
+
+
+def _rows(x: Tensor) -> Tensor:
+    """One row for each image and position."""
+    return x.movedim(1, -1).flatten(0, -2)

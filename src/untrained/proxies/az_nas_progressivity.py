@@ -30,5 +30,5 @@ def az_nas_progressivity(model: "Model", batch: Batch, *, images: float = 64) ->
     """
     from untrained.proxies import az_nas_parts
 
-    entropies = az_nas_parts.parts(model, batch, images).entropies
+    entropies = az_nas_parts.values(az_nas_parts.parts(model, batch, images).entropies)
     return min(after - before for before, after in pairwise(entropies))

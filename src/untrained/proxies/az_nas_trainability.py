@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from untrained.proxies.base import Needs, NoScore, proxy
+from untrained.proxies.base import Needs, proxy
 from untrained.proxies.checks import whole_numbers
-from untrained.types import Batch, Scope, Status
+from untrained.types import Batch, Scope
 
 if TYPE_CHECKING:
     from untrained.proxies.model import Model
@@ -32,12 +32,5 @@ def az_nas_trainability(model: "Model", batch: Batch, *, images: float = 64) -> 
     """
     from untrained.proxies import az_nas_parts
 
-    gains = az_nas_parts.parts(model, batch, images).gains
-    total = 0.0
-    for k, gain in enumerate(gains, start=1):
-        if gain is None:
-            raise NoScore(Status.UNDEFINED, f"stage {k} passes its input on unchanged")
-        if gain == 0:
-            raise NoScore(Status.UNDEFINED, f"stage {k} does not depend on the stage before it")
-        total += 2 - gain - 1 / (gain + 1e-6)
-    return total / len(gains)
+    gains = az_nas_parts.values(az_nas_parts.parts(model, batch, images).gains)
+    return sum(2 - gain - 1 / (gain + 1e-6) for gain in gains) / len(gains)
