@@ -23,7 +23,7 @@ def chirp(shape: tuple[int, ...], phase: float, scale: float) -> Tensor:
 
 
 def chirp_weights(module: nn.Module, phase: float = 0.0, scale: float | None = None) -> dict[str, Tensor]:
-    """The k-th convolution or linear layer has chirp(shape, 0.3 k + phase, scale), by default as in the golden files."""
+    """The k-th convolution or linear layer has chirp(shape, 0.3 k + phase, scale), as in the golden files."""
     weights, k = {}, 0
     for name, parameter in module.named_parameters():
         if parameter.ndim < 2:

@@ -14,6 +14,7 @@ from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.gradient_kernel import condition, kernel
 from untrained.proxies.model import Model
 from untrained.spaces.nasbench201 import SPACE
+from untrained.testing import check_proxy
 from untrained.types import Outcome, Status, Task
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "te_nas_ntk.json").read_text())["values"]
@@ -36,7 +37,9 @@ def test_the_first_images_are_read(golden_model: Golden) -> None:
 
 def test_oracle() -> None:
     """The kernel from one Jacobian by finite differences, weight by weight."""
-    model = module_model(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 2), dtype="float64")
+    model = module_model(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(27, 2), dtype="float64"
+    )
     x = torch.randn(3, 2, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     columns = []
     for name, weight in model.weights.items():
@@ -131,3 +134,8 @@ def test_dead_parts_and_order_do_not_matter() -> None:
     first, second = [NTK.bind()(Network(SPACE.graph(arch, task)), chirp_batch(4)) for arch in archs]
     assert isinstance(first, float)
     assert first == second
+
+
+@pytest.mark.slow
+def test_conformance() -> None:
+    check_proxy(NTK)
