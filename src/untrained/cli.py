@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from untrained.cli_data import app as data
+from untrained.cli_lists import proxies, spaces
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UntrainedError
 
 if TYPE_CHECKING:
@@ -66,7 +67,11 @@ BatchName = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(help="Images; the space's own for a named batch and all of a file if not given.", show_default=False),
+    typer.Option(
+        help="Images; if not given all of a file, and of a named batch the space's own, but at most 64 where a proxy "
+        "runs full networks.",
+        show_default=False,
+    ),
 ]
 
 
@@ -120,6 +125,9 @@ def score(
     batch_size: BatchSize = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="Run folder with the same members: aggregates rank each network against it.")
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print the scores.")] = Format.TABLE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
 ) -> None:
@@ -131,6 +139,8 @@ def score(
       untrained score nasbench101 --sample 1000 --batch-size 16
       untrained score nasbench_nlp --archs recipes.txt
       untrained score nasbench201 --proxies "epsinas(low=1e-4)" --batch cifar10:train
+      untrained score nasbench201 --proxies "rank(epsinas,params),vote(epsinas,params,depth)" --sample 500 --out runs/a
+      untrained score nasbench201 --proxies "rank(epsinas,params)" --archs mine.txt --pool runs/a
     """
     from untrained.engine import plan, run
     from untrained.report import console as show
@@ -138,7 +148,12 @@ def score(
 
     found_space = SPACES[space]
     wanted = plan(
-        found_space, proxies, archs=_archs(found_space, archs, sample, seed), batch=batch, batch_size=batch_size
+        found_space,
+        proxies,
+        archs=_archs(found_space, archs, sample, seed),
+        batch=batch,
+        batch_size=batch_size,
+        pool=pool,
     )
     stdout = _console()
     if dry_run:
@@ -153,8 +168,8 @@ def score(
         case Format.JSON:
             print(table.json())  # noqa: T201
         case Format.TABLE:
-            for proxy in wanted.proxies:
-                stdout.print(show.ranking(table, proxy.text, proxy.proxy.higher_is_better))
+            for name in table.proxies:
+                stdout.print(show.ranking(table, name, table.higher_is_better[name]))
             stdout.print(show.statuses(table))
             stdout.print(
                 f"{table.n_computed:,} of {table.n_evaluations:,} distinct scores computed in {table.seconds:.1f} s"
@@ -193,32 +208,62 @@ def correlate(
 
 
 @app.command()
-def spaces() -> None:
-    """List the spaces."""
-    from untrained.spaces import SPACES, FiniteSpace
+def leaderboard(
+    space: Annotated[str, typer.Argument(help="Where architectures come from; `untrained spaces` lists them.")],
+    against: Annotated[
+        list[str], typer.Option(help="Truth: table:dataset:metric, or a csv file with an arch column. May be repeated.")
+    ],
+    proxies: Annotated[str, typer.Option(help="Names with commas between, aggregates too; all is every one.")] = "all",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a csv file, one for each --against; commas join columns of separate trainings."),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Architectures drawn from those with a truth; all if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
+    batch: BatchName = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
+) -> None:
+    """Compare proxies with training, with one another and with counting parameters, on the same architectures.
 
-    for name in SPACES:
-        space = SPACES[name]
-        size = f"{len(space):,} architectures" if isinstance(space, FiniteSpace) else "too many to list"
-        typer.echo(f"{name:<16}{size:<24}{space.title} [{space.cite}]")
+    Examples:
+      untrained leaderboard nasbench201 --against nasbench201:cifar10:test_acc --sample 1000 --out runs/board
+      untrained leaderboard nasbench201 --against seeds.csv --column acc_seed1,acc_seed2,acc_seed3
+      untrained leaderboard nasbench201 --proxies "epsinas,rank(epsinas,params)" --against mine.csv --format csv
+    """
+    from untrained.report import console as show
+    from untrained.report.leaderboard import leaderboard as rank_proxies
+    from untrained.tables import load_truth
+
+    columns = column or [""] * len(against)
+    if len(columns) != len(against):
+        raise BadInputError(
+            f"{len(columns)} --column for {len(against)} --against; give one for each ('' for a table)."
+        )
+    truths = [load_truth(spec, name or None) for spec, name in zip(against, columns, strict=True)]
+    with _progress(_console(stderr=True)) as progress:
+        found = rank_proxies(
+            space, proxies, against=truths, sample=sample, seed=seed, batch=batch, batch_size=batch_size,
+            workers=workers, out=out, progress=progress,
+        )  # fmt: skip
+    match form:
+        case Format.CSV:
+            sys.stdout.write(found.csv())
+        case Format.JSON:
+            print(found.json())  # noqa: T201
+        case Format.TABLE:
+            stdout = _console()
+            for board in found.boards:
+                for part in show.board_parts(board):
+                    stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
 
 
-@app.command()
-def proxies() -> None:
-    """List the proxies with their parameters, what they need and where they come from."""
-    from rich.table import Table
-
-    from untrained.proxies import PROXIES
-
-    shown = Table(show_lines=True)
-    for heading in ("proxy", "what it is", "parameters", "needs", "shared by equal", "source"):
-        shown.add_column(heading, overflow="fold")
-    for name in PROXIES:
-        found = PROXIES[name]
-        parameters = ", ".join(f"{k}={v}" for k, v in found.parameters.items())
-        needs = (found.needs.name or "").lower()
-        shown.add_row(name, found.summary, parameters, needs, found.scope.value, found.cite)
-    _console().print(shown)
+app.command()(spaces)
+app.command()(proxies)
 
 
 @app.command()
