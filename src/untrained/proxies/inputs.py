@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from untrained.graphs.module import GraphModule
 from untrained.proxies.base import NoScore
 from untrained.types import Batch, Status
 
@@ -20,12 +19,12 @@ def first_images(model: "Model", batch: Batch, n: float) -> Tensor:
         NoScore: the batch has texts.
     """
     image_shape(batch)
-    return ready(model, torch.from_numpy(batch.x[: int(n)].copy()))
+    return torch.from_numpy(batch.x[: int(n)].copy()).to(model.dtype)
 
 
 def noise(model: "Model", shape: tuple[int, ...], *key: str) -> Tensor:
     """Noise N(0, 1) that depends on the model's seed, the shape and the key; the same in both precisions."""
-    return ready(model, torch.randn(shape, generator=model.generator("noise", *key)))
+    return torch.randn(shape, generator=model.generator("noise", *key)).to(model.dtype)
 
 
 def image_shape(batch: Batch) -> tuple[int, ...]:
@@ -37,9 +36,3 @@ def image_shape(batch: Batch) -> tuple[int, ...]:
     if batch.x.ndim != 4:
         raise NoScore(Status.UNSUPPORTED, "reads words, not images")
     return batch.x.shape[1:]
-
-
-def ready(model: "Model", x: Tensor) -> Tensor:
-    """Images in the model's dtype; in our own networks with channels last, which is up to twice as fast."""
-    own = isinstance(model.module, GraphModule)
-    return x.to(model.dtype, memory_format=torch.channels_last if own else torch.preserve_format)

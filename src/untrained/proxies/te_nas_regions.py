@@ -47,7 +47,8 @@ def te_nas_regions(
 
     As in the program, the network is the first `cell` alone, with its channels divided by their greatest common divisor
     (one channel in NAS-Bench-201), followed by batch norm and ReLU, and the inputs are random patches of the batch's
-    images, 3x3 pixels of one channel; 1,000 go through the network together. The program's cell is a supernet's.
+    images, 3x3 pixels of one channel; 1,000 go through the network together. The program's cell is a supernet's. How
+    wide and how deep a network is does not count.
 
     `network=full` counts regions of the whole network for the batch's images. As a rule each has its own, so that all
     networks score the same: it is there to be compared with programs that do so.
