@@ -1,0 +1,94 @@
+"""The operators of EZNAS's five published programs, and how a program of layers becomes the score of a network.
+
+None of them writes to what it reads, unlike the authors', whose logarithms do. An operator that has no value for a
+layer raises LayerUndefined; such layers are left out, as in the authors' program.
+"""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from untrained.proxies.base import NoScore
+from untrained.proxies.statistics import LayerStatistics
+from untrained.types import Status
+
+
+class LayerUndefined(Exception):
+    """A program has no value for a layer; the message says why."""
+
+
+def add(a: Tensor, b: Tensor) -> Tensor:
+    """Elementwise sum, broadcasting."""
+    try:
+        torch.broadcast_shapes(a.shape, b.shape)
+    except RuntimeError:
+        raise LayerUndefined(f"no sum of shapes {tuple(a.shape)} and {tuple(b.shape)}") from None
+    return a + b
+
+
+def log(a: Tensor) -> Tensor:
+    """Natural logarithm, of what is not above 0 that of 1."""
+    return torch.where(a <= 0, 1, a).log()
+
+
+def standardise(a: Tensor) -> Tensor:
+    """Minus the mean, over the standard deviation (n - 1); NaN becomes 0, so that equal numbers all become 0."""
+    if a.numel() < 2:
+        return torch.zeros_like(a)
+    z = (a - a.mean()) / a.std()
+    return torch.where(z.isnan(), 0, z)
+
+
+def frobenius(a: Tensor) -> Tensor:
+    """Root of the sum of squares of all elements, a scalar."""
+    return torch.linalg.vector_norm(a)
+
+
+def logdet(a: Tensor) -> Tensor:
+    """Logarithm of the determinant of every map, shape (..., h, h) to (...): -inf where it is 0, 0 where it is less."""
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise LayerUndefined(f"no determinant of maps of shape {tuple(a.shape[-2:])}")
+    found = torch.logdet(a)
+    return torch.where(found.isnan(), 0, found)
+
+
+def kl_div(a: Tensor, b: Tensor) -> Tensor:
+    """Divergence of b from the distribution with logarithms a, summed, over the size of the first dimension."""
+    return F.kl_div(a, b, reduction="batchmean")
+
+
+def is_positive(a: Tensor) -> Tensor:
+    """1 where above 0, else 0."""
+    return (a > 0).to(a.dtype)
+
+
+def is_negative(a: Tensor) -> Tensor:
+    """1 where below 0, else 0."""
+    return (a < 0).to(a.dtype)
+
+
+def layer_values(program: Callable[[LayerStatistics], Tensor], layers: Iterable[LayerStatistics]) -> list[float]:
+    """Mean of all elements of what a program gives, for every layer; those for which it is undefined are left out.
+
+    Raises:
+        NoScore: UNDEFINED where no layer has a value.
+    """
+    values, reasons = [], []
+    for layer in layers:
+        try:
+            out = program(layer)
+        except LayerUndefined as undefined:
+            reasons.append(f"{layer.weight}: {undefined}")
+            continue
+        values.append(float(out.sum() / out.numel()))
+    if not values:
+        raise NoScore(Status.UNDEFINED, f"no layer has a value; {reasons[0]}")
+    return values
+
+
+def network_score(program: Callable[[LayerStatistics], Tensor], layers: Iterable[LayerStatistics]) -> float:
+    """Mean over the layers of `layer_values`."""
+    values = layer_values(program, layers)
+    return sum(values) / len(values)
