@@ -16,10 +16,10 @@ from untrained.engine.worker import Item, work
 from untrained.errors import OutOfSpaceError
 from untrained.graphs import cost
 from untrained.graphs.canonical import simplify
-from untrained.proxies import Needs, Network, Proxy
+from untrained.proxies import BoundProxy, Needs, Network, NoScore, Proxy
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.tables import Table
-from untrained.types import Outcome, Scope, Status
+from untrained.types import Batch, Outcome, Scope, Status
 
 
 def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
@@ -59,7 +59,7 @@ def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
 
 
 def check_proxy(proxy: Proxy, *, space: str = "nasbench201", n: int = 4, seed: int = 0) -> None:
-    """Equal twice, batch untouched, independent of other proxies and of order, equal within its scope."""
+    """Equal twice, nothing changed, independent of other proxies and of order, equal within its scope, both dtypes."""
     _require(bool(proxy.summary and proxy.cite), "a proxy needs a docstring and a source")
     bound = proxy.bind()
     found = SPACES[space]
@@ -72,9 +72,17 @@ def check_proxy(proxy: Proxy, *, space: str = "nasbench201", n: int = 4, seed: i
     for network in shared:  # what another proxy read before must not matter
         if Needs.RESPONSES in proxy.needs:
             network.response(batch, 0.5)
+        if proxy.needs_weights:
+            _read_everything(network, bound, batch)
+    weights = [_weights(network, bound) for network in shared]
     again = [_values(bound(network, batch)) for network in reversed(shared)][::-1]
     _require(alone == again, f"{bound.text} is not a pure function: {alone} then {again}")
     _require(bool((batch.x == before).all()), f"{bound.text} changes the batch")
+    _require(weights == [_weights(network, bound) for network in shared], f"{bound.text} changes weights or buffers")
+    if proxy.needs_weights:
+        precise = proxy.bind(dtype="float64")
+        for arch in archs:
+            _values(precise(Network(found.graph(arch)), batch))
     items = [Item(arch, ((bound.text, "key"),)) for arch in archs]
     rows = work(items, found, {bound.text: bound}, found.task, batch)
     worked = [(row.value, row.status) for row in rows]
@@ -100,6 +108,24 @@ def check_table(table: Table) -> None:
             _require(bool((known >= 0).all() and (known <= 1).all()), f"{truth.column} is not a fraction")
         for text in truth.arch[:: max(1, len(truth.arch) // 100)]:
             _require(space.format(space.parse(text)) == text, f"{truth.column}: {text} is not in the space's form")
+
+
+def _read_everything(network: Network, bound: BoundProxy, batch: Batch) -> None:
+    """The passes of a full network that proxies share, as far as the network has them."""
+    trace = network.model(*bound.weights).trace(batch)
+    for what in ("call_grads", "grads", "input_grad"):
+        try:
+            getattr(trace, what)
+        except NoScore:
+            continue
+
+
+def _weights(network: Network, bound: BoundProxy) -> list[bytes]:
+    """The bytes of all weights and buffers of a full network."""
+    if not bound.proxy.needs_weights:
+        return []
+    model = network.model(*bound.weights)
+    return [tensor.detach().numpy().tobytes() for tensor in [*model.weights.values(), *model.buffers.values()]]
 
 
 def _values(result: float | Outcome) -> tuple[float | None, str]:

@@ -37,11 +37,15 @@ class Task:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Images, shape (n, channels, height, width), float32, or texts, shape (n, steps), int64; with a digest of both."""
+    """Images, shape (n, channels, height, width), float32, or texts, shape (n, steps), int64; with a digest.
+
+    `labels` are the classes of the images, shape (n,), int64, if they are known.
+    """
 
     name: str
     x: "NDArray[np.float32] | NDArray[np.int64]" = field(repr=False)
     digest: str
+    labels: "NDArray[np.int64] | None" = field(default=None, repr=False)
 
 
 class Status(enum.StrEnum):

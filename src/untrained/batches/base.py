@@ -80,15 +80,17 @@ def random_tokens(size: int, shape: Shape, vocabulary: int) -> NDArray[np.int64]
 NAMED_TEXTS: dict[str, Callable[[int, Shape, int], NDArray[np.int64]]] = {random_tokens.__name__: random_tokens}
 
 
-def make_batch(x: NDArray[Any], name: str) -> Batch:
+def make_batch(x: NDArray[Any], name: str, labels: NDArray[Any] | None = None) -> Batch:
     """A batch from an array of images.
 
     Args:
         x: shape (n, channels, height, width), any real dtype; converted to float32 and frozen.
         name: shown to people; it is the digest that identifies the batch.
+        labels: the class of each image, shape (n,), whole numbers from 0; None if they are not known.
 
     Raises:
-        BadInputError: not four-dimensional, not numbers, fewer than two images, or values that are not finite.
+        BadInputError: not four-dimensional, not numbers, fewer than two images, values that are not finite, or labels
+            that are not one for each image.
 
     >>> make_batch(np.zeros((2, 3, 4, 4)), "black").digest
     '6d8453cfb9fc08a6715afde33df26209'
@@ -107,7 +109,18 @@ def make_batch(x: NDArray[Any], name: str) -> Batch:
     if not np.isfinite(images).all():
         raise BadInputError(f"batch {name} has values that are not finite in float32. Remove or replace them.")
     images.flags.writeable = False
-    return Batch(name, images, _digest(images, "<f4"))
+    digest = _digest(images, "<f4")
+    if labels is None:
+        return Batch(name, images, digest)
+    if labels.shape != (len(x),) or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise BadInputError(
+            f"batch {name}: expected labels of shape ({len(x)},), whole numbers from 0, got shape {labels.shape}, "
+            f"dtype {labels.dtype}."
+        )
+    classes = np.array(labels, dtype=np.int64, order="C")
+    classes.flags.writeable = False
+    together = hashlib.blake2b((digest + _digest(classes, "<i8")).encode(), digest_size=16).hexdigest()
+    return Batch(name, images, together, classes)
 
 
 def make_texts(x: NDArray[Any], name: str, vocabulary: int) -> Batch:
@@ -146,7 +159,7 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
         source: a name of NAMED (of NAMED_TEXTS where networks read text); a name of IMAGE_SETS or TEXT_SETS with a
             split, "cifar10:train", followed by ":raw" for images that are not normalised and by "@" and a path if the
             files are not where `untrained data fetch` puts them; or a path ending in .npy or .npz (one array, or one
-            called x).
+            called x and perhaps one called labels).
         shape: what the networks read: (channels, height, width), or (steps,).
         size: how many images or texts, always the first ones; None is 256, or all of a .npy or .npz file.
         vocabulary: how many words texts are made of; images need none.
@@ -184,12 +197,16 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
         raise UnknownNameError.among(
             "batch", source, known, f"Named batches of {kind} are {', '.join(known)}; files end in .npy or .npz."
         )
-    x = _read(path)
+    x, labels = _read(path)
     if x.shape[1:] != shape:
         raise BadInputError(f"batch {source}: expected shape (n, {', '.join(map(str, shape))}), got {x.shape}.")
     if size is not None and size > len(x):
         raise BadInputError(f"batch {source} has {len(x)} images, fewer than the batch size {size} asked for.")
-    return make_texts(x[:size], path.name, vocabulary) if is_text else make_batch(x[:size], path.name)
+    if is_text:
+        return make_texts(x[:size], path.name, vocabulary)
+    if labels is not None and labels.shape == x.shape[:1]:
+        labels = labels[:size]
+    return make_batch(x[:size], path.name, labels)
 
 
 def _official_images(name: str, given: str | None, shape: Shape, size: int) -> Batch:
@@ -204,8 +221,8 @@ def _official_images(name: str, given: str | None, shape: Shape, size: int) -> B
             if len(shape) == 3
             else f"batch {name} has images; the networks read texts. Take random_tokens or ptb:train."
         )
-    pixels, _ = read_images(images, choice[0], size, place_of(official, given))
-    return make_batch(unit(pixels) if raw else normalise(pixels, images), name)
+    pixels, labels = read_images(images, choice[0], size, place_of(official, given))
+    return make_batch(unit(pixels) if raw else normalise(pixels, images), name, labels)
 
 
 def _official_texts(name: str, given: str | None, shape: Shape, size: int, vocabulary: int) -> Batch:
@@ -230,23 +247,24 @@ def _check_choice(name: str, choice: list[str], official: str, splits: Iterable[
         raise UnknownNameError.among("batch", name, known, f"There are {', '.join(known)}; {more} may follow.")
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _read(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
     if not path.is_file():
         raise DataMissingError(f"batch file {path} not found. Give a .npy or .npz file, or one of {', '.join(NAMED)}.")
     try:
         with path.open("rb") as file:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
-                return loaded
+                return loaded, None
             names = loaded.files
             if len(names) != 1 and "x" not in names:
                 raise BadInputError(
                     f"batch {path}: expected one array or one called 'x', got {', '.join(names) or 'none'}."
                 )
             array = loaded["x" if "x" in names else names[0]]
-        if not isinstance(array, np.ndarray):
+            labels = loaded["labels"] if {"x", "labels"} <= set(names) else None
+        if not isinstance(array, np.ndarray) or not isinstance(labels, np.ndarray | None):
             raise BadInputError(f"batch {path} has no array in it. Save it with numpy.savez.")
-        return array
+        return array, labels
     except _UNREADABLE as error:
         if isinstance(error, BadInputError):
             raise

@@ -19,6 +19,7 @@ from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.types import Arch, Batch, Progress, Scope, Task
 
 _CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
+_FULL_CHUNK = 1  # of full networks, which take seconds
 _FLUSH_SECONDS = 2.0  # a killed run loses at most this much
 
 
@@ -194,7 +195,8 @@ def run(
 
 def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[Row]]:
     settings = wanted.space, {proxy.text: proxy for proxy in wanted.proxies}, wanted.task, wanted.batch
-    chunks = [items[i : i + _CHUNK] for i in range(0, len(items), _CHUNK)]
+    size = _FULL_CHUNK if any(proxy.proxy.needs_weights for proxy in wanted.proxies) else _CHUNK
+    chunks = [items[i : i + size] for i in range(0, len(items), size)]
     n_workers = min(n_workers, len(chunks))
     if n_workers <= 1:
         yield from (work(chunk, *settings) for chunk in chunks)

@@ -1,10 +1,11 @@
 """What a worker process does: build each network once, run every proxy asked of it, report values or reasons."""
 
 import gc
+import re
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import NamedTuple
 
@@ -37,19 +38,40 @@ class Item(NamedTuple):
 
 
 def work(items: Sequence[Item], space: Space, proxies: Mapping[str, BoundProxy], task: Task, batch: Batch) -> list[Row]:
-    """Evaluate items one after the other; a failure becomes a status, never an exception."""
+    """Evaluate items one after the other; a failure becomes a status, never an exception.
+
+    Proxies that read the same weights run after one another and share passes; then these are forgotten. The time of a
+    shared pass counts for each proxy that reads it, so that `seconds` is what a proxy takes alone.
+    """
     rows = []
-    with _collector_paused():
+    full = any(proxy.proxy.needs_weights for proxy in proxies.values())
+    with nullcontext() if full else _collector_paused():
         for arch, asked in items:
             network = Network(space.graph(arch, task))
-            for text, key in asked:
+            weights = None
+            for text, key in sorted(asked, key=lambda pair: str(proxies[pair[0]].weights)):
                 proxy = proxies[text]
-                prepared = _prepare(network, proxy)
-                start = time.perf_counter()
-                outcome = prepared or _evaluate(proxy, network, batch)
-                seconds = time.perf_counter() - start
-                rows.append(Row(key, text, outcome.value, str(outcome.status), seconds, outcome.detail))
+                if proxy.weights != weights:
+                    weights = proxy.weights
+                    network.release()
+                    network.expects_activation_grads = any(
+                        proxies[other].weights == weights and Needs.ACTIVATION_GRADS in proxies[other].proxy.needs
+                        for other, _ in asked
+                    )
+                rows.append(_row(network, proxy, batch, key))
     return rows
+
+
+def _row(network: Network, proxy: BoundProxy, batch: Batch, key: str) -> Row:
+    start = borrowed = 0.0
+    try:
+        _prepare(network, proxy)
+        start, borrowed = time.perf_counter(), network.borrowed_seconds
+        outcome = _outcome(proxy.proxy.name, proxy(network, batch))
+    except Exception as error:  # the only one: whatever a proxy does, the run goes on and says what happened
+        outcome = _failure(error, len(batch.x))
+    seconds = time.perf_counter() - start + network.borrowed_seconds - borrowed if start else 0.0
+    return Row(key, proxy.text, outcome.value, str(outcome.status), seconds, outcome.detail)
 
 
 @contextmanager
@@ -79,32 +101,34 @@ def compile_kernels(kind: str = Graph.__name__) -> None:
     Network(network).response(batch, 1.0)
 
 
-def _prepare(network: Network, proxy: BoundProxy) -> Outcome | None:
+def _prepare(network: Network, proxy: BoundProxy) -> None:
     """Do what counts as building, outside the proxy's time."""
-    if Needs.RESPONSES in proxy.proxy.needs:
+    if proxy.proxy.needs_weights:
+        network.model(*proxy.weights)
+    elif Needs.RESPONSES in proxy.proxy.needs:
         compile_kernels(type(network.graph).__name__)
-        try:
-            _ = network.width1
-        except GraphError as error:
-            return Outcome(None, Status.UNSUPPORTED, str(error))
-    return None
+        _ = network.width1
 
 
-def _evaluate(proxy: BoundProxy, network: Network, batch: Batch) -> Outcome:
-    try:
-        result = proxy(network, batch)
-        outcome = result if isinstance(result, Outcome) else Outcome(result)
-        value = None if outcome.value is None else float(outcome.value)
-    except MissingDependencyError as error:
-        return Outcome(None, Status.UNSUPPORTED, str(error))
-    except MemoryError:
-        return Outcome(None, Status.OUT_OF_MEMORY, f"not enough memory for a batch of {len(batch.x)}")
-    except Exception as error:  # the only one: whatever a proxy does, the run goes on and says what happened
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = " ".join(str(error).split())
-        return Outcome(None, Status.FAILED, f"{type(error).__name__}: {reason} ({where.name}, line {where.lineno})")
-    if (value is None) is (outcome.status is Status.OK) or isinstance(result, str) or result is None:
-        return Outcome(None, Status.FAILED, f"{proxy.proxy.name} returned {result!r}: neither a value nor a reason")
+def _outcome(name: str, result: object) -> Outcome:
+    """What a proxy returned, as a value or a reason."""
+    outcome = result if isinstance(result, Outcome) else Outcome(float(result))  # type: ignore[arg-type]
+    value = None if outcome.value is None else float(outcome.value)
+    if (value is None) is (outcome.status is Status.OK) or isinstance(result, str):
+        return Outcome(None, Status.FAILED, f"{name} returned {result!r}: neither a value nor a reason")
     if value is not None and value - value != 0:
         return Outcome(None, Status.NONFINITE, f"the score is {value}")
     return Outcome(value, outcome.status, outcome.detail)
+
+
+def _failure(error: Exception, batch_size: int) -> Outcome:
+    reason = " ".join(str(error).split())
+    if isinstance(error, MissingDependencyError | GraphError):
+        return Outcome(None, Status.UNSUPPORTED, reason)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _ALLOCATION.search(reason)):
+        return Outcome(None, Status.OUT_OF_MEMORY, f"not enough memory for a batch of {batch_size}")
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return Outcome(None, Status.FAILED, f"{type(error).__name__}: {reason} ({where.name}, line {where.lineno})")
+
+
+_ALLOCATION = re.compile(r"DefaultCPUAllocator|out of memory|not enough memory|can't allocate memory")  # torch says so

@@ -424,3 +424,56 @@ def _written(graph: Graph, labels: list[str], colours: list[int]) -> Certificate
         inputs = [place[j] for j in graph.nodes[i].inputs]
         rows.append((labels[i], tuple(sorted(inputs) if commutes(graph.nodes[i].operation) else inputs)))
     return tuple(rows), tuple([place[o] for o in graph.outputs])
+
+
+# --- one order of the nodes for all ways to write a network -------------------------------------------------------
+
+
+def ordered(graph: Graph) -> Graph:
+    """The same network with its nodes in an order that does not depend on how it was written.
+
+    Depth first from the outputs; among inputs that commute those come first whose digest of what they compute is least,
+    then of what reads them. Equal networks give equal graphs: what is drawn or added node by node is then the same for
+    all of them, to the last bit. (Only a partial sum that something else reads may be associated in two ways.)
+
+    >>> from untrained.graphs.graph import GraphBuilder
+    >>> def one(first, second):
+    ...     b = GraphBuilder((3, 8, 8))
+    ...     branches = [b.conv(b.input, 4, kernel=kernel) for kernel in (first, second)]
+    ...     return b.build([b.sum(branches)])
+    >>> ordered(one(1, 3)) == ordered(one(3, 1)), one(1, 3) == one(3, 1)
+    (True, False)
+    """
+    below = expression_digests(graph)
+    above = _reader_digests(graph, below)
+    place = {i: i for i in range(graph.n_inputs)}
+    nodes = list(graph.nodes[: graph.n_inputs])
+    for output in graph.outputs:
+        todo = [output]
+        while todo:
+            current = todo[-1]
+            operation, inputs, shape = graph.nodes[current]
+            missing = [i for i in inputs if i not in place]
+            if current in place:
+                todo.pop()
+            elif missing:
+                todo.append(min(missing, key=lambda i: (below[i], above[i])) if commutes(operation) else missing[0])
+            else:
+                places = [place[i] for i in inputs]
+                place[todo.pop()] = len(nodes)
+                nodes.append(Node(operation, tuple(sorted(places) if commutes(operation) else places), shape))
+    return Graph(tuple(nodes), tuple([place[o] for o in graph.outputs]))
+
+
+def _reader_digests(graph: Graph, below: list[bytes]) -> list[bytes]:
+    """For every node a digest of all that reads it, up to the outputs."""
+    notes: list[list[bytes]] = [[] for _ in graph.nodes]
+    digests = [b""] * len(graph.nodes)
+    for number, output in enumerate(graph.outputs):
+        notes[output].append(b"output%d" % number)
+    for i in range(len(graph.nodes) - 1, -1, -1):
+        digests[i] = hashlib.blake2b(b"".join(sorted(notes[i])), digest_size=16).digest()
+        operation, inputs, _ = graph.nodes[i]
+        for slot, source in enumerate(inputs):
+            notes[source].append(below[i] + digests[i] + (b"" if commutes(operation) else b"%d" % slot))
+    return digests

@@ -201,11 +201,13 @@ class Graph:
     """A network: nodes in topological order, inputs first. `outputs` are what the forward pass returns.
 
     The first output is the one that constant-weight proxies read, as in the published programs. A whole network has
-    one input; a cell may have several.
+    one input; a cell may have several. `stages` are the nodes that the stem and each cell or block end in, for those
+    who look inside; what simplifies a graph forgets them.
     """
 
     nodes: tuple[Node, ...]
     outputs: tuple[int, ...]
+    stages: tuple[int, ...] = ()
 
     @property
     def input_shape(self) -> Shape:
@@ -239,10 +241,11 @@ class GraphBuilder:
     (16,)
     """
 
-    __slots__ = ("_nodes", "input", "inputs")
+    __slots__ = ("_nodes", "_stages", "input", "inputs")
 
     def __init__(self, *input_shapes: Shape) -> None:
         """A shape (channels, height, width) for each input."""
+        self._stages: list[int] = []
         self._nodes = [Node(input_operation(index), (), shape) for index, shape in enumerate(input_shapes)]
         self.inputs = tuple(range(len(input_shapes)))
         self.input = 0
@@ -372,9 +375,14 @@ class GraphBuilder:
         first = part.outputs[0]
         return first + shift if first >= n_inputs else xs[first]
 
+    def stage(self, x: int) -> int:
+        """`x`, noted as what the stem, a cell or a block gives."""
+        self._stages.append(x)
+        return x
+
     def build(self, outputs: Iterable[int]) -> Graph:
         """The finished graph."""
-        return Graph(tuple(self._nodes), tuple(outputs))
+        return Graph(tuple(self._nodes), tuple(outputs), tuple(self._stages))
 
 
 @cache

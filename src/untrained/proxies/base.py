@@ -12,26 +12,59 @@ from typing import Any
 from untrained.errors import BadInputError
 from untrained.proxies.network import Network
 from untrained.registry import Registry
-from untrained.types import Batch, Outcome, Scope
+from untrained.types import Batch, Outcome, Scope, Status
 
 Parameter = float | str
 ProxyFunction = Callable[..., float | Outcome]
 
 
 class Needs(enum.Flag):
-    """What a proxy reads of a network."""
+    """What a proxy reads of a network. All but the first two need the full network with its weights."""
 
     GRAPH = enum.auto()  # the operations alone
     RESPONSES = enum.auto()  # outputs under constant weights, on a batch
+    WEIGHTS = enum.auto()  # the weights, and passes of its own
+    FORWARD = enum.auto()  # outputs for the batch
+    ACTIVATIONS = enum.auto()  # what every layer reads and gives in that pass
+    GRADS = enum.auto()  # gradient of the loss with respect to the weights
+    ACTIVATION_GRADS = enum.auto()  # and with respect to what layers give
+    INPUT_GRAD = enum.auto()  # gradient of the sum of all logits with respect to the images
+    SAMPLE_GRADS = enum.auto()  # gradients for each image by itself: passes of its own
+    STATISTICS = enum.auto()  # the tensors of every ReLU, convolution and batch norm in a row
+
+
+WITHOUT_WEIGHTS = Needs.GRAPH | Needs.RESPONSES
+
+INITS = (  # `proxies/initialise.py` says what each is
+    "default",
+    "kaiming_normal_fan_in",
+    "kaiming_normal_fan_out",
+    "kaiming_uniform_fan_in",
+    "xavier_normal",
+    "xavier_uniform",
+    "normal",
+    "uniform",
+    "orthogonal",
+)
+DTYPES = ("float32", "float64")
+
+
+class NoScore(Exception):  # noqa: N818 - no error: the answer is that there is none
+    """Raised by a proxy that has no value for a network: a status and the reason in one line."""
+
+    def __init__(self, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 @dataclass(frozen=True)
 class Proxy:
     """A score of a network before training.
 
-    `fn(network, batch, **parameters)` returns a number or an Outcome. `scope` is what two architectures must share
-    to share a score. `higher_is_better` comes from the paper, never from the truth. `parameters` are the keyword
-    arguments with their defaults.
+    `fn(network, batch, **parameters)` returns a number or an Outcome, or raises NoScore; a proxy that needs weights
+    gets a Model in place of the Network. `scope` is what two architectures must share to share a score.
+    `higher_is_better` comes from the paper, never from the truth. `parameters` are the keyword arguments with their
+    defaults; where weights are needed these are followed by `init`, `seed` and `dtype`, which say what weights.
     """
 
     name: str
@@ -44,6 +77,13 @@ class Proxy:
     summary: str
     parameters: Mapping[str, Parameter]
     check: Callable[..., None] | None  # raises BadInputError for parameter values without meaning
+    labels: bool = False  # whether it reads the classes of the images
+    cost: str = ""  # in words, for people
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether it runs the full network."""
+        return bool(self.needs & ~WITHOUT_WEIGHTS)
 
     @property
     def protocol(self) -> dict[str, Any]:
@@ -71,8 +111,10 @@ class Proxy:
                 kind = "a word" if isinstance(self.parameters[name], str) else "a number"
                 raise BadInputError(f"proxy {self.name}: parameter {name} is {kind}, got {value!r}.")
         bound = BoundProxy(self, {**self.parameters, **parameters})
+        if self.needs_weights:
+            _check_weights(self.name, *[bound.parameters[name] for name in _WEIGHTS])
         if self.check is not None:
-            self.check(**bound.parameters)
+            self.check(**bound.own)
         return bound
 
 
@@ -96,9 +138,42 @@ class BoundProxy:
         ]
         return f"{self.proxy.name}({','.join(changed)})" if changed else self.proxy.name
 
+    @property
+    def own(self) -> dict[str, Parameter]:
+        """The parameters that the proxy's function takes."""
+        if not self.proxy.needs_weights:
+            return dict(self.parameters)
+        return {name: value for name, value in self.parameters.items() if name not in _WEIGHTS}
+
+    @property
+    def weights(self) -> tuple[str, int, str]:
+        """Initialisation, seed and dtype of the weights: proxies for which they are equal share passes."""
+        init, seed, dtype = [self.parameters.get(name, "") for name in _WEIGHTS]
+        return str(init), int(seed or 0), str(dtype)
+
     def __call__(self, network: Network, batch: Batch) -> float | Outcome:
         """The score of one network."""
-        return self.proxy.fn(network, batch, **self.parameters)
+        try:
+            if not self.proxy.needs_weights:
+                return self.proxy.fn(network, batch, **self.parameters)
+            model = network.model(*self.weights)
+            with model.one_thread():
+                model.refuse(batch, labels=self.proxy.labels)
+                return self.proxy.fn(model, batch, **self.own)
+        except NoScore as none:
+            return Outcome(None, none.status, str(none))
+
+
+_WEIGHTS = ("init", "seed", "dtype")
+
+
+def _check_weights(name: str, init: Parameter, seed: Parameter, dtype: Parameter) -> None:
+    if init not in INITS and not re.fullmatch(r"constant\([-+.e\d]+\)", str(init)):
+        raise BadInputError(f"proxy {name}: init must be one of {', '.join(INITS)} or constant(w), got {init!r}.")
+    if isinstance(seed, str) or seed != int(seed) or seed < 0:
+        raise BadInputError(f"proxy {name}: seed must be a whole number from 0, got {seed!r}.")
+    if dtype not in DTYPES:
+        raise BadInputError(f"proxy {name}: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}.")
 
 
 def _imported(module: str, name: str) -> Any:
@@ -113,16 +188,24 @@ def proxy(
     cite: str,
     higher_is_better: bool = True,
     check: Callable[..., None] | None = None,
+    init: str = "",
+    labels: bool = False,
+    cost: str = "",
 ) -> Callable[[ProxyFunction], Proxy]:
     """Turn a function `name(network, batch, *, parameter=default)` into the proxy `name`.
 
-    Raise `version` whenever the numbers change: stored scores of another version are never reused.
+    Raise `version` whenever the numbers change: stored scores of another version are never reused. `init` is the
+    initialisation that the paper uses; it is needed where `needs` asks for weights.
     """
 
     def decorate(fn: ProxyFunction) -> Proxy:
         parameters = {p.name: p.default for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY}
+        if needs & ~WITHOUT_WEIGHTS:
+            parameters |= {"init": init, "seed": 0, "dtype": "float32"}
         summary = (inspect.getdoc(fn) or "").partition("\n\n")[0].replace("\n", " ")
-        return Proxy(fn.__name__, version, needs, scope, higher_is_better, cite, fn, summary, parameters, check)
+        return Proxy(
+            fn.__name__, version, needs, scope, higher_is_better, cite, fn, summary, parameters, check, labels, cost
+        )
 
     return decorate
 

@@ -14,6 +14,7 @@ from untrained.types import Batch
 if TYPE_CHECKING:
     from untrained.graphs.recurrence import Recurrence
     from untrained.graphs.width1 import Program
+    from untrained.proxies.model import Model
 
 
 class Network:
@@ -26,9 +27,37 @@ class Network:
     """
 
     def __init__(self, graph: Graph | Recurrent) -> None:
-        """`graph` is the network as written, dead parts included."""
+        """`graph` is the network as written, dead parts included.
+
+        `borrowed_seconds` adds up what passes cost that a proxy found already done for another one. Who is going to
+        read gradients of activations as well as of weights sets `expects_activation_grads`: one pass then gives both.
+        """
         self.graph = graph
+        self.borrowed_seconds = 0.0
+        self.expects_activation_grads = False
         self._responses: dict[tuple[str, float, str], NDArray[Any]] = {}
+        self._models: dict[tuple[str, int, str], Model] = {}
+
+    def model(self, init: str = "default", seed: float = 0, dtype: str = "float32") -> "Model":
+        """The full network with these weights. Whoever asks for the same weights gets the same model.
+
+        Raises:
+            MissingDependencyError: torch is not installed.
+            GraphError: the network cannot be built.
+        """
+        key = (init, int(seed), dtype)
+        if key not in self._models:
+            self._models[key] = self._build(*key)
+        return self._models[key]
+
+    def _build(self, init: str, seed: int, dtype: str) -> "Model":
+        from untrained.proxies.model import Model  # here, since most that is asked of a network needs no torch
+
+        return Model.of_graph(self.graph, init=init, seed=seed, dtype=dtype, network=self)
+
+    def release(self) -> None:
+        """Forget models and their passes, which can be gigabytes."""
+        self._models.clear()
 
     @cached_property
     def live(self) -> Graph | Recurrent:

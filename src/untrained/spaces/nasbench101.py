@@ -77,14 +77,14 @@ class NasBench101(FiniteSpace):
                 f"least 8, and a depth of at least 1; got width {width} and depth {depth}."
             )
         b = GraphBuilder(task.input_shape)
-        x = b.insert(_conv_bn_relu(task.input_shape, width, 3), b.input)
+        x = b.stage(b.insert(_conv_bn_relu(task.input_shape, width, 3), b.input))
         for stack in range(3):
             x = b.max_pool(x, kernel=2, stride=2) if stack else x
             shape = b.shape(x)
             cell = _cell((width << stack, *shape[1:]), code)  # a stack's first cell reads half as many, or the stem
-            x = b.insert(Graph((cell.nodes[0]._replace(shape=shape), *cell.nodes[1:]), cell.outputs), x)
+            x = b.stage(b.insert(Graph((cell.nodes[0]._replace(shape=shape), *cell.nodes[1:]), cell.outputs), x))
             for _ in range(depth - 1):
-                x = b.insert(cell, x)
+                x = b.stage(b.insert(cell, x))
         return b.build([b.linear(b.global_avg_pool(x), task.n_classes)])
 
     def cell(self, arch: Arch) -> Graph:

@@ -62,14 +62,14 @@ class NasBench201(FiniteSpace):
         width = task.width or 16
         depth = 5 if task.depth is None else task.depth
         b = GraphBuilder(task.input_shape)
-        x = b.batch_norm(b.conv(b.input, width, kernel=3))
+        x = b.stage(b.batch_norm(b.conv(b.input, width, kernel=3)))
         for stage in range(3):
             channels = width << stage
             if stage:
-                x = blocks.residual_block(b, x, channels)
+                x = b.stage(blocks.residual_block(b, x, channels))
             cell = _cell(b.shape(x), code)
             for _ in range(depth):
-                x = b.insert(cell, x)
+                x = b.stage(b.insert(cell, x))
         features = b.global_avg_pool(b.relu(b.batch_norm(x)))
         return b.build([features, b.linear(features, task.n_classes)])
 

@@ -79,13 +79,13 @@ class NatsBenchSizes(FiniteSpace):
             )
         code = self._code(arch)
         b = GraphBuilder(task.input_shape)
-        x = b.batch_norm(b.conv(b.input, code[0], kernel=3))
+        x = b.stage(b.batch_norm(b.conv(b.input, code[0], kernel=3)))
         for layer, channels in enumerate(code):
             if layer % 2:
-                x = blocks.residual_block(b, x, channels)
+                x = b.stage(blocks.residual_block(b, x, channels))
                 continue
             for _ in range(depth):
-                x = b.insert(blocks.cell(b.shape(x), _OPERATIONS, channels), x)
+                x = b.stage(b.insert(blocks.cell(b.shape(x), _OPERATIONS, channels), x))
         features = b.global_avg_pool(b.relu(b.batch_norm(x)))
         return b.build([features, b.linear(features, task.n_classes)])
 

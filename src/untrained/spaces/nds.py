@@ -72,13 +72,14 @@ class Nds(Space):
         large = task.input_shape[1] > 64
         s0, s1 = _imagenet_stem(b, width) if large else _cifar_stem(b, width)
         channels = width
-        auxiliary = s1
+        auxiliary = b.stage(s1)
         for i in range(depth):
             reduction = i in (depth // 3, 2 * depth // 3)
             if reduction:
                 channels *= 2
             cell = net.reduce if reduction else net.normal
-            s0, s1 = s1, b.insert(_cell(cell, channels, 2 if reduction else 1, b.shape(s0), b.shape(s1)), s0, s1)
+            part = _cell(cell, channels, 2 if reduction else 1, b.shape(s0), b.shape(s1))
+            s0, s1 = s1, b.stage(b.insert(part, s0, s1))
             if i == 2 * depth // 3:
                 auxiliary = s1
         outputs = [b.linear(b.global_avg_pool(s1), task.n_classes)]

@@ -1,0 +1,422 @@
+"""A full network with weights: read-only, with passes that all proxies share."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F  # noqa: N812 - its name everywhere
+
+from untrained.graphs.canonical import ordered, simplify
+from untrained.graphs.graph import Graph, Linear, Zero
+from untrained.graphs.module import GraphModule, RecurrentModule
+from untrained.graphs.recurrent import Recurrent
+from untrained.proxies.base import NoScore
+from untrained.proxies.initialise import DENSE, NORMS, draw
+from untrained.proxies.tape import Call, Tape
+from untrained.seeds import seed_for
+from untrained.types import Batch, Status
+
+if TYPE_CHECKING:
+    from untrained.proxies.network import Network
+
+T = TypeVar("T")
+Weights = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One forward pass: logits, what the classifier reads, every layer's work, what each stage of the network gives.
+
+    `logits` have shape (n, classes), of texts (n, steps, words); `features` are the logits where no linear layer gives
+    these. `stages` are the feature maps that the stem and each cell or block end in.
+    """
+
+    logits: Tensor
+    features: Tensor
+    calls: list[Call]
+    stages: list[Tensor]
+
+
+class Model:
+    """A network with weights, as proxies see it.
+
+    Nothing here is ever written to: passes run with copies of the buffers, other weights are given with the call. Batch
+    norm uses the statistics of the batch; everything else (dropout) is as in evaluation.
+
+    >>> from untrained.spaces.nasbench201 import SPACE
+    >>> from untrained.proxies.network import Network
+    >>> model = Network(SPACE.graph(SPACE[15624])).model("kaiming_normal_fan_out")
+    >>> model.call(torch.ones(2, 3, 32, 32)).shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        weights: Weights,
+        *,
+        seed: int = 0,
+        content: str = "",
+        dtype: str = "float32",
+        network: "Network | None" = None,
+    ) -> None:
+        """A module, whose own tensors are not read but for its buffers, and the weights to run it with.
+
+        Args:
+            module: the network; kept, never changed.
+            weights: its parameters by name.
+            seed: of whatever proxies draw.
+            content: what the network is, in a few letters: weights are drawn from it and the seed.
+            dtype: float32 or float64.
+            network: where the model comes from.
+        """
+        self.module = module
+        self.dtype: torch.dtype = getattr(torch, dtype)
+        self.weights: dict[str, Tensor] = {
+            name: w.detach().to(self.dtype).clone().requires_grad_() for name, w in weights.items()
+        }
+        self.seed = seed
+        self.network = network
+        self._content = content
+        self._memo: dict[Any, Any] = {}
+        self._seconds: dict[Any, float] = {}
+        self._borrowed = 0.0
+        self.buffers = {name: _real(name, buffer, self.dtype) for name, buffer in module.named_buffers()}
+
+    @classmethod
+    def of_graph(
+        cls,
+        graph: Graph | Recurrent,
+        *,
+        init: str = "default",
+        seed: int = 0,
+        dtype: str = "float32",
+        network: "Network | None" = None,
+    ) -> "Model":
+        """The live part of a network, written in the one order that equal networks share, with drawn weights."""
+        live: Graph | Recurrent = simplify(graph) if isinstance(graph, Recurrent) else _watched(graph)
+        content = repr(live)
+        with torch.device("meta"):
+            module = RecurrentModule(live) if isinstance(live, Recurrent) else GraphModule(live)
+        generator = torch.Generator().manual_seed(seed_for("init", init, seed, content))
+        with cls.one_thread():
+            weights = draw(module, init, generator, getattr(torch, dtype))
+        return cls(module, weights, seed=seed, content=content, dtype=dtype, network=network)
+
+    @classmethod
+    def of_module(
+        cls,
+        module: nn.Module,
+        *,
+        init: str = "default",
+        seed: int = 0,
+        dtype: str = "float32",
+        name: str = "",
+        network: "Network | None" = None,
+    ) -> "Model":
+        """A user's own network. `default` are the weights it comes with; parameters no rule knows are kept."""
+        weights: dict[str, Tensor] = dict(module.named_parameters())
+        if init != "default":
+            generator = torch.Generator().manual_seed(seed_for("init", init, seed, name))
+            with cls.one_thread():
+                weights |= draw(module, init, generator, getattr(torch, dtype))
+        return cls(module, weights, seed=seed, content=name, dtype=dtype, network=network)
+
+    # --- weights
+
+    @cached_property
+    def layer_weights(self) -> dict[str, Tensor]:
+        """Weights of convolutions, linear, recurrent and attention layers by name; no biases, no norms."""
+        names = {id(p): name for name, p in self.module.named_parameters()}
+        found: dict[str, Tensor] = {}
+        for layer in self.module.modules():
+            if isinstance(layer, (*DENSE, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)):
+                for parameter in layer.parameters(recurse=False):
+                    if parameter.ndim >= 2:
+                        found[names[id(parameter)]] = self.weights[names[id(parameter)]]
+        return found
+
+    def redraw(self, init: str, *key: object) -> dict[str, Tensor]:
+        """Other weights for `call` and `record`: the same for the same key, for proxies that repeat themselves."""
+        drawn = draw(self.module, init, self.generator("redraw", init, *key), self.dtype)
+        return {**self.weights, **{name: w.requires_grad_() for name, w in drawn.items()}}
+
+    def generator(self, *key: object) -> torch.Generator:
+        """A source of random numbers that depends on the model's seed and the key alone."""
+        return torch.Generator().manual_seed(seed_for("proxy", self.seed, *key))
+
+    # --- passes
+
+    def call(self, x: Tensor, weights: Weights | None = None) -> Tensor:
+        """The logits for images or texts `x`, with other weights than the model's if given."""
+        return self._outputs(self._forward(x, weights), x)[0]
+
+    def record(self, x: Tensor, *, weights: Weights | None = None, skip: Iterable[str] = ()) -> Record:
+        """A forward pass with all that its layers read and give.
+
+        Args:
+            x: images, shape (n, channels, height, width), or texts, shape (n, steps).
+            weights: other weights than the model's.
+            skip: kinds of layers that are to give what they read: ("batch_norm",) is a network without batch norm.
+        """
+        used = self.weights if weights is None else weights
+        stages: list[Tensor] = []
+        with Tape({id(w): name for name, w in used.items()}, skip) as tape, _noting(self.module, stages):
+            raw = self._forward(x, weights)
+        logits, own_stages = self._outputs(raw, x)
+        features = next((c.x for c in reversed(tape.calls) if c.kind == "linear" and c.y is logits), logits)
+        return Record(logits, features, tape.calls, own_stages or stages)
+
+    def trace(self, batch: Batch) -> "Trace":
+        """The passes on a batch, each made once and shared by all proxies."""
+        return self.memo(("trace", batch.digest), lambda: Trace(self, batch))
+
+    def memo(self, key: Any, compute: Callable[[], T]) -> T:
+        """What `compute` gives, computed once for each key. Time saved by this counts as borrowed."""
+        if key not in self._memo:
+            start, borrowed = time.perf_counter(), self._borrowed
+            with self.one_thread():
+                self._memo[key] = compute()
+            self._seconds[key] = time.perf_counter() - start + self._borrowed - borrowed
+        else:
+            self._borrowed += self._seconds[key]
+            if self.network is not None:
+                self.network.borrowed_seconds += self._seconds[key]
+        found: T = self._memo[key]
+        return found
+
+    def _forward(self, x: Tensor, weights: Weights | None) -> Any:
+        buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
+        with _flags(self.module), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed_for("forward", self.seed))  # for networks that draw numbers as they run
+            return functional_call(self.module, {**buffers, **(weights or self.weights)}, (x,))
+
+    def _outputs(self, raw: Any, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Logits and, of our own networks, stages, from what the module returned."""
+        if isinstance(self.module, GraphModule):
+            return raw[-1], list(raw[:-1])
+        if isinstance(self.module, RecurrentModule):
+            return raw[1].transpose(0, 1), []
+        logits = getattr(raw, "logits", raw.get("logits") if isinstance(raw, Mapping) else raw)
+        if isinstance(logits, tuple | list):
+            logits = next((part for part in logits if isinstance(part, Tensor)), None)
+        if not isinstance(logits, Tensor) or logits.ndim < 2:
+            shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(raw).__name__
+            raise NoScore(Status.UNSUPPORTED, f"expected logits of shape (n, classes), the network gives {shape}")
+        if logits.ndim == 3 and logits.shape[0] != len(x) and logits.shape[1] == len(x):
+            logits = logits.transpose(0, 1)
+        return logits, []
+
+    @staticmethod
+    @contextmanager
+    def one_thread() -> Iterator[None]:
+        """Sums are added in another order by several threads: a score must not depend on how many there are."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+    # --- what a proxy cannot read
+
+    @property
+    def connected(self) -> bool:
+        """Whether a path leads from the input to the logits, as far as that is known without running the network."""
+        module = self.module
+        if isinstance(module, GraphModule):
+            return not isinstance(module.graph.nodes[module.graph.outputs[-1]].operation, Zero)
+        return True
+
+    def refuse(self, batch: Batch, *, labels: bool) -> None:
+        """Raise NoScore where no proxy has a value: a network without a path, weights that are no numbers, ...
+
+        With `labels` also where the batch's classes do not fit the network.
+        """
+        if not self.connected:
+            raise NoScore(Status.UNDEFINED, "no path from input to output")
+        bad = self.memo("bad weights", self._bad_weights)
+        if bad:
+            raise NoScore(Status.NONFINITE, bad)
+        if labels:
+            self.trace(batch).refuse()
+
+    def _bad_weights(self) -> str:
+        for name, weight in self.weights.items():
+            if not weight.numel():
+                return f"weight {name} has shape {tuple(weight.shape)}: nothing in it"
+            if not torch.isfinite(weight).all():
+                return f"weight {name} is not finite"
+        return ""
+
+
+class Trace:
+    """The passes of a model on a batch; each attribute is computed on first use and kept.
+
+    Who calls torch.autograd.grad on its tensors must pass retain_graph=True.
+    """
+
+    def __init__(self, model: Model, batch: Batch) -> None:
+        self._model = model
+        self._batch = batch
+        self.is_text = batch.x.ndim == 2
+        x = torch.from_numpy(batch.x.copy())
+        self.x = x if self.is_text else x.to(model.dtype).requires_grad_()
+
+    @property
+    def record(self) -> Record:
+        """The forward pass."""
+        return self._memo("record", lambda: self._model.record(self.x))
+
+    @property
+    def logits(self) -> Tensor:
+        """Shape (n, classes), of texts (n, steps, words)."""
+        return self.record.logits
+
+    @property
+    def labels(self) -> Tensor:
+        """Class of each image, shape (n,): the batch's own or, where it has none, all classes in turn.
+
+        Of texts the next word at each step but the last, shape (n, steps - 1).
+        """
+        if self.is_text:
+            return self.x[:, 1:]
+        if self._batch.labels is not None:
+            return torch.from_numpy(self._batch.labels.copy())
+        return torch.arange(len(self.x)) % self.logits.shape[-1]
+
+    @property
+    def loss(self) -> Tensor:
+        """Mean cross entropy."""
+        return self.loss_of(self.logits, self.labels)
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross entropy of these logits."""
+        if self.is_text:
+            return F.cross_entropy(logits[:, :-1].flatten(0, 1), labels.flatten())
+        return F.cross_entropy(logits.flatten(1), labels)
+
+    @property
+    def grads(self) -> dict[str, Tensor]:
+        """Gradient of the loss with respect to every parameter, by name."""
+        both = self._model.network is not None and self._model.network.expects_activation_grads
+        return self._memo("call_grads", self._backward)[0] if both else self._memo("grads", self._weight_grads)
+
+    @property
+    def call_grads(self) -> list[Tensor]:
+        """Gradient of the loss with respect to what each call of `record` gave."""
+        return self._memo("call_grads", self._backward)[1]
+
+    @property
+    def input_grad(self) -> Tensor:
+        """Gradient of the sum of all logits with respect to the images, in their shape."""
+        return self._memo("input_grad", self._input_grad)
+
+    def refuse(self) -> None:
+        """Raise NoScore where the loss has no meaning."""
+        n_classes = self.logits.shape[-1]
+        if n_classes < 2:
+            raise NoScore(Status.UNDEFINED, "a loss needs at least two classes, the network has one")
+        if self.is_text and self.x.shape[1] < 2:
+            raise NoScore(Status.UNDEFINED, "a loss needs texts of at least two words")
+        if not self.is_text and self.logits.flatten(1).shape[1] != n_classes:
+            raise NoScore(Status.UNSUPPORTED, f"the network gives {tuple(self.logits.shape)}, not one label an image")
+        highest = int(self.labels.max())
+        if highest >= n_classes:
+            raise NoScore(Status.UNSUPPORTED, f"label {highest} in the batch, but the network has {n_classes} classes")
+
+    def _weight_grads(self) -> dict[str, Tensor]:
+        return dict(zip(self._model.weights, self._gradients(list(self._model.weights.values())), strict=True))
+
+    def _backward(self) -> tuple[dict[str, Tensor], list[Tensor]]:
+        weights = self._model.weights
+        grads = self._gradients([*weights.values(), *[call.y for call in self.record.calls]])
+        return dict(zip(weights, grads, strict=False)), grads[len(weights) :]
+
+    def _gradients(self, tensors: list[Tensor]) -> list[Tensor]:
+        if not self.loss.requires_grad:
+            raise NoScore(Status.UNDEFINED, "the loss does not depend on the weights")
+        used = {id(t): t for t in tensors if t.requires_grad}
+        found = torch.autograd.grad(
+            self.loss, list(used.values()), retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        grads = dict(zip(used, found, strict=True))
+        return [grads[id(t)] if id(t) in grads else torch.zeros_like(t) for t in tensors]
+
+    def _input_grad(self) -> Tensor:
+        if self.is_text:
+            raise NoScore(Status.UNSUPPORTED, "reads words, which have no gradient")
+        total = self.logits.sum()
+        (grad,) = torch.autograd.grad(total, [self.x], retain_graph=True, allow_unused=True, materialize_grads=True)
+        return grad
+
+    def _memo(self, what: str, compute: Callable[[], T]) -> T:
+        return self._model.memo((what, self._batch.digest), compute)
+
+
+def _watched(graph: Graph) -> Graph:
+    """The live part of a network that gives its stages, as far as the logits depend on them, and its logits, last.
+
+    Logits are the first output that a linear layer gives, or else the first output.
+    """
+    outputs = graph.outputs
+    logits = next((o for o in outputs if isinstance(graph.nodes[o].operation, Linear)), outputs[0])
+    alive = {logits}
+    for i in range(len(graph.nodes) - 1, -1, -1):
+        if i in alive:
+            alive.update(graph.nodes[i].inputs)
+    stages = [stage for stage in graph.stages if stage in alive]
+    return ordered(simplify(Graph(graph.nodes, (*stages, logits))))
+
+
+def _real(name: str, buffer: Tensor, dtype: torch.dtype) -> Tensor:
+    """A copy of a buffer, with what a fresh batch norm has where the module was only sketched."""
+    kind = dtype if buffer.is_floating_point() else buffer.dtype
+    if not buffer.is_meta:
+        return buffer.detach().to(kind, copy=True)
+    make = torch.ones if name.endswith("running_var") else torch.zeros
+    return make(buffer.shape, dtype=kind)
+
+
+@contextmanager
+def _flags(module: nn.Module) -> Iterator[None]:
+    """Norms use the batch's statistics and all else is as in evaluation; afterwards every flag is as it was."""
+    before = [(layer, layer.training) for layer in module.modules()]
+    try:
+        for layer, _ in before:
+            layer.training = isinstance(layer, NORMS)
+        yield
+    finally:
+        for layer, flag in before:
+            layer.training = flag
+
+
+@contextmanager
+def _noting(module: nn.Module, stages: list[Tensor]) -> Iterator[None]:
+    """Note the feature maps that the blocks of a user's own network give: what its outermost lists are made of."""
+
+    def note(_layer: nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4:
+            stages.append(output)
+
+    own = isinstance(module, GraphModule | RecurrentModule)
+    handles = [] if own else [block.register_forward_hook(note) for block in _blocks(module)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    for child in module.children():
+        if isinstance(child, nn.Sequential | nn.ModuleList):
+            yield from (block for block in child if any(block.children()))
+        else:
+            yield from _blocks(child)
