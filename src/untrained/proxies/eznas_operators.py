@@ -1,30 +1,29 @@
 """The operators of EZNAS's five published programs, and how a program of layers becomes the score of a network.
 
 None of them writes to what it reads, unlike the authors', whose logarithms do. An operator that has no value for a
-layer raises LayerUndefined; such layers are left out, as in the authors' program.
+layer raises UndefinedLayerError; such layers are left out, as in the authors' program.
 """
 
 from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from untrained.proxies.base import NoScore
+from untrained.proxies.determinants import log_determinants
 from untrained.proxies.statistics import LayerStatistics
 from untrained.types import Status
 
 
-class LayerUndefined(Exception):
+class UndefinedLayerError(Exception):
     """A program has no value for a layer; the message says why."""
 
 
 def add(a: Tensor, b: Tensor) -> Tensor:
     """Elementwise sum, broadcasting."""
-    try:
-        torch.broadcast_shapes(a.shape, b.shape)
-    except RuntimeError:
-        raise LayerUndefined(f"no sum of shapes {tuple(a.shape)} and {tuple(b.shape)}") from None
+    ends = zip(reversed(a.shape), reversed(b.shape), strict=False)
+    if any(m != n and 1 not in (m, n) for m, n in ends):
+        raise UndefinedLayerError(f"no sum of shapes {tuple(a.shape)} and {tuple(b.shape)}")
     return a + b
 
 
@@ -43,20 +42,21 @@ def standardise(a: Tensor) -> Tensor:
 
 def frobenius(a: Tensor) -> Tensor:
     """Root of the sum of squares of all elements, a scalar."""
-    return torch.linalg.vector_norm(a)
+    norm: Tensor = torch.linalg.vector_norm(a)
+    return norm
 
 
 def logdet(a: Tensor) -> Tensor:
     """Logarithm of the determinant of every map, shape (..., h, h) to (...): -inf where it is 0, 0 where it is less."""
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise LayerUndefined(f"no determinant of maps of shape {tuple(a.shape[-2:])}")
-    found = torch.logdet(a)
-    return torch.where(found.isnan(), 0, found)
+        raise UndefinedLayerError(f"no determinant of maps of shape {tuple(a.shape[-2:])}")
+    found = torch.from_numpy(log_determinants(a.detach().reshape(-1, *a.shape[-2:]).contiguous().numpy()))
+    return torch.where(found.isnan(), 0, found).reshape(a.shape[:-2])
 
 
 def kl_div(a: Tensor, b: Tensor) -> Tensor:
     """Divergence of b from the distribution with logarithms a, summed, over the size of the first dimension."""
-    return F.kl_div(a, b, reduction="batchmean")
+    return nn.functional.kl_div(a, b, reduction="batchmean")
 
 
 def is_positive(a: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def layer_values(program: Callable[[LayerStatistics], Tensor], layers: Iterable[
     for layer in layers:
         try:
             out = program(layer)
-        except LayerUndefined as undefined:
+        except UndefinedLayerError as undefined:
             reasons.append(f"{layer.weight}: {undefined}")
             continue
         values.append(float(out.sum() / out.numel()))

@@ -16,9 +16,7 @@ def program(layer: "LayerStatistics") -> "Tensor":
     """kl_div(standardise(standardise(standardise(act_grad_perturb))), is_positive(act_grad_data))."""
     from untrained.proxies.eznas_operators import is_positive, kl_div, standardise
 
-    return kl_div(
-        standardise(standardise(standardise(layer["act_grad_perturb"]))), is_positive(layer["act_grad_data"])
-    )
+    return kl_div(standardise(standardise(standardise(layer["act_grad_perturb"]))), is_positive(layer["act_grad_data"]))
 
 
 @proxy(
@@ -34,8 +32,8 @@ def eznas_pnas(model: "Model", batch: Batch) -> float:
 
     Over all ReLU, convolution and batch norm in a row, with g the gradient of the sum of all logits at the batch
     norm's output and d what a perturbation of the images by 0.1 N(0, 1) changes it by: -sum of z(d) where g > 0, over
-    the number of images; z is (d - mean) / standard deviation. That is the program's kl_div, which is no divergence here,
-    as neither argument is a distribution. No labels. Where no gradient changes, the layer's value is 0.
+    the number of images; z is (d - mean) / standard deviation. That is the program's kl_div, no divergence here, as
+    neither argument is a distribution. No labels. Where no gradient changes, the layer's value is 0.
 
     A sum of terms of both signs: expect few stable digits, and more noise between seeds than from other programs.
     """

@@ -50,7 +50,8 @@ def layer_statistics(model: Model, batch: Batch, names: Iterable[str]) -> list[L
 
     Passes are made only where a name asks for them, and shared by all who ask on this model: `data` is the forward pass
     of `model.trace(batch)`, `noise` one on N(0, 1) of the batch's shape, and `perturb` one on the batch + 0.1 N(0, 1),
-    of which the differences to `data` are given. Gradients are those of the sum of all logits; no labels. With u the ReLU's input, v = convolution's input, w its weight and z the batch norm's output:
+    of which the differences to `data` are given. Gradients are those of L = the sum of all logits; no labels. With u
+    the ReLU's input, v the convolution's input, w its weight and z the batch norm's output:
 
     - `weight`: w, shape (out, in, height, width); `weight_grad_{data,noise,perturb}`: dL/dw, in its shape;
     - `in_*`: u, shape (n, channels, height, width); `in_grad_*`: the part of dL/du that comes through this convolution;
@@ -140,7 +141,7 @@ class Statistics:
         weights = self._model.weights
         grads = tuple(sorted(name for name in what if name.endswith("grad")))
         found = self._memo((which, grads), lambda: _gradients(record, layers, weights, grads)) if grads else {}
-        values = {
+        values: dict[str, Callable[[_Layer], Tensor]] = {
             "weight": lambda layer: weights[layer.weight],
             "in": lambda layer: layer.relu.x,
             "pre": lambda layer: layer.conv.x,
@@ -188,7 +189,7 @@ def _gradients(
     record: Record, layers: list["_Layer"], weights: Mapping[str, Tensor], what: tuple[str, ...]
 ) -> dict[str, list[Tensor]]:
     """Gradients of the sum of all logits with respect to what is asked for, in one backward pass."""
-    targets = {
+    targets: dict[str, Callable[[_Layer], list[Tensor]]] = {
         "weight_grad": lambda layer: [weights[layer.weight]],
         "in_grad": lambda layer: [conv.x for conv in layer.first],
         "pre_grad": lambda layer: [layer.conv.x],
@@ -231,9 +232,9 @@ class _Layer(NamedTuple):
 
 
 # Operations that put side by side what they read, or parts of it; and those that give sums, means or maxima of it.
-_ARRANGING = frozenset("Alias Cat Clone ConstantPadNd Slice View".split())
-_WEIGHTLESS = _ARRANGING | frozenset(
-    "Add AdaptiveAvgPool2D AdaptiveMaxPool2D AvgPool2D MaxPool2DWithIndices Mean Split SplitWithSizes ToCopy".split()
+_ARRANGING = frozenset(["Alias", "Cat", "Clone", "ConstantPadNd", "Slice", "Split", "SplitWithSizes", "View"])
+_WEIGHTLESS = _ARRANGING.union(
+    ["Add", "AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "AvgPool2D", "MaxPool2DWithIndices", "Mean"]
 )
 
 
