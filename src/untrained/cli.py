@@ -66,7 +66,11 @@ BatchName = Annotated[
 ]
 BatchSize = Annotated[
     int | None,
-    typer.Option(help="Images; the space's own for a named batch and all of a file if not given.", show_default=False),
+    typer.Option(
+        help="Images; if not given all of a file, and of a named batch the space's own, but at most 64 where a proxy "
+        "runs full networks.",
+        show_default=False,
+    ),
 ]
 
 
@@ -204,21 +208,21 @@ def spaces() -> None:
 
 
 @app.command()
-def proxies() -> None:
-    """List the proxies with their parameters, what they need and where they come from."""
-    from rich.table import Table
+def proxies(
+    name: Annotated[str | None, typer.Argument(help="One proxy, with its formula and when not to trust it.")] = None,
+) -> None:
+    """List the proxies: what each is, reads and costs, its parameters and source.
 
+    Example:
+      untrained proxies naswot
+    """
     from untrained.proxies import PROXIES
+    from untrained.report import console as show
 
-    shown = Table(show_lines=True)
-    for heading in ("proxy", "what it is", "parameters", "needs", "shared by equal", "source"):
-        shown.add_column(heading, overflow="fold")
-    for name in PROXIES:
-        found = PROXIES[name]
-        parameters = ", ".join(f"{k}={v}" for k, v in found.parameters.items())
-        needs = (found.needs.name or "").lower()
-        shown.add_row(name, found.summary, parameters, needs, found.scope.value, found.cite)
-    _console().print(shown)
+    if name is None:
+        _console().print(show.proxies([PROXIES[known] for known in PROXIES]))
+    else:
+        _console().print(show.proxy(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from untrained.batches import DEFAULT_SIZE, NAMED, load_batch, make_batch
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
@@ -375,3 +376,25 @@ def test_official_images_and_texts_fit_the_networks_or_say_what_would() -> None:
 def test_files_may_have_colons_and_at_signs_in_their_names(tmp_path: Path, images: Any) -> None:
     for name in ("cifar10.npy", "x:train@y.npy", "c:cifar10:train.npy"):
         assert load_batch(saved(tmp_path / name, images), SMALL).name == name
+
+
+def test_labels_go_with_images(tmp_path: Path) -> None:
+    x = np.zeros((4, 3, 8, 8), np.float32)
+    labels = np.array([3, 0, 1, 2])
+    np.savez(tmp_path / "b.npz", x=x, labels=labels)
+    batch = load_batch(str(tmp_path / "b.npz"), (3, 8, 8), 3)
+    assert batch.labels is not None
+    assert batch.labels.tolist() == [3, 0, 1]
+    assert not batch.labels.flags.writeable
+    bare = make_batch(x, "b")
+    assert bare.labels is None
+    assert len({bare.digest, make_batch(x, "b", labels).digest, make_batch(x, "b", labels[::-1]).digest}) == 3
+    assert load_batch("normal", (3, 8, 8), 4).labels is None
+
+
+@pytest.mark.parametrize(
+    "labels", [np.zeros(3, int), np.zeros((4, 1), int), np.zeros(4), np.array([0, 1, -1, 2])], ids=str
+)
+def test_labels_that_are_no_classes_are_refused(labels: NDArray[Any]) -> None:
+    with pytest.raises(BadInputError, match="labels of shape"):
+        make_batch(np.zeros((4, 3, 8, 8)), "b", labels)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from untrained.batches import make_batch
 from untrained.graphs.graph import Conv, Graph, Linear
+from untrained.proxies import Network
 from untrained.spaces.nasbench201 import EDGES, SPACE
 from untrained.types import Batch, Task
 
@@ -73,3 +74,19 @@ def original_order(graph: Graph) -> list[int]:
 def golden_batch() -> Batch:
     """wave((16, 3, 16, 16), 0, 1) with classes in turn."""
     return make_batch(wave((16, 3, 16, 16), 0, 1), "wave", np.arange(16) % 10)
+
+
+@pytest.fixture
+def network_of() -> Callable[..., Network]:
+    """A network whose model is a user's own module."""
+
+    def of(module: object, **settings: object) -> Network:
+        from untrained.proxies.model import Model
+
+        class Own(Network):
+            def _build(self, init: str, seed: int, dtype: str) -> Model:
+                return Model.of_module(module, init=init, seed=seed, dtype=dtype, network=self)  # type: ignore[arg-type]
+
+        return Own(SPACE.graph(SPACE[0]))
+
+    return of

@@ -20,6 +20,7 @@ from untrained.types import Arch, Batch, Progress, Scope, Task
 
 _CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
 _FULL_CHUNK = 1  # of full networks, which take seconds
+_FULL_BATCH_SIZE = 64  # of full networks, unless asked for: all that a pass needs is some 50 MB for each image
 _FLUSH_SECONDS = 2.0  # a killed run loses at most this much
 
 
@@ -77,7 +78,9 @@ def plan(
         raise BadInputError(f"{space.name} is too large to be scored whole. Name architectures, or draw a sample.")
     if not listed:
         raise BadInputError("no architectures to score. Give at least one, or none at all for the whole space.")
-    images = batch if isinstance(batch, Batch) else _images(batch or space.batch, batch_size, space, task)
+    full = any(proxy.proxy.needs_weights for proxy in bound)
+    own_size = min(space.batch_size, _FULL_BATCH_SIZE) if full else space.batch_size
+    images = batch if isinstance(batch, Batch) else _images(batch or space.batch, batch_size, own_size, task)
     if images.x.shape[1:] != task.input_shape:
         expected = ", ".join(map(str, task.input_shape))
         raise BadInputError(f"batch {images.name}: expected shape (n, {expected}), got {images.x.shape}.")
@@ -94,9 +97,9 @@ def plan(
     return Plan(space, listed, bound, task, images, keys, items)
 
 
-def _images(source: str, size: int | None, space: Space, task: Task) -> Batch:
+def _images(source: str, size: int | None, own_size: int, task: Task) -> Batch:
     if size is None and not source.endswith((".npy", ".npz")):
-        size = space.batch_size
+        size = own_size
     return load_batch(source, task.input_shape, size, vocabulary=task.n_classes)
 
 
@@ -122,7 +125,8 @@ def score(
         archs: architectures or their texts, duplicates allowed; None is the whole space.
         task: what networks are built for; None is the benchmark's own.
         batch: a named batch, a .npy or .npz file, or a Batch; None is the space's own.
-        batch_size: how many images; None is the space's own for a named batch and all of a file.
+        batch_size: how many images; None is all of a file, and of a named batch the space's own, but at most 64 where a
+            proxy runs full networks.
         workers: processes; None is one for each core.
         out: a run folder: evaluations found there are not repeated, new ones are added.
         progress: called with (done, all) evaluations.

@@ -63,14 +63,14 @@ def work(items: Sequence[Item], space: Space, proxies: Mapping[str, BoundProxy],
 
 
 def _row(network: Network, proxy: BoundProxy, batch: Batch, key: str) -> Row:
-    start = borrowed = 0.0
+    start, borrowed = None, 0.0
     try:
         _prepare(network, proxy)
         start, borrowed = time.perf_counter(), network.borrowed_seconds
         outcome = _outcome(proxy.proxy.name, proxy(network, batch))
     except Exception as error:  # the only one: whatever a proxy does, the run goes on and says what happened
         outcome = _failure(error, len(batch.x))
-    seconds = time.perf_counter() - start + network.borrowed_seconds - borrowed if start else 0.0
+    seconds = 0.0 if start is None else time.perf_counter() - start + network.borrowed_seconds - borrowed
     return Row(key, proxy.text, outcome.value, str(outcome.status), seconds, outcome.detail)
 
 

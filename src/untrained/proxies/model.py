@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional as F  # noqa: N812 - its name everywhere
+from torch.nn import functional as F
 
 from untrained.graphs.canonical import ordered, simplify
 from untrained.graphs.graph import Graph, Linear, Zero
@@ -195,6 +195,8 @@ class Model:
         buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
         with _flags(self.module), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for("forward", self.seed))  # for networks that draw numbers as they run
+            if x.ndim == 4:
+                x = x.contiguous(memory_format=torch.channels_last)  # in which convolutions take half the time
             return functional_call(self.module, {**buffers, **(weights or self.weights)}, (x,))
 
     def _outputs(self, raw: Any, x: Tensor) -> tuple[Tensor, list[Tensor]]:
