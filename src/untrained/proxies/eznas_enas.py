@@ -45,5 +45,6 @@ def eznas_enas(model: "Model", batch: Batch) -> float:
     score = network_score(program, layer_statistics(model, batch, ["act_perturb"]))
     if score == 0:
         precision = str(model.dtype).removeprefix("torch.")
-        raise NoScore(Status.NONFINITE, f"the exponential overflows {precision} in every layer: use fewer images")
+        less = "fewer images" if precision == "float64" else "fewer images or float64"
+        raise NoScore(Status.NONFINITE, f"the exponential overflows {precision} in every layer: use {less}")
     return score
