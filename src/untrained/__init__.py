@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from untrained.batches import load_batch, make_batch
     from untrained.engine import ScoreTable, score
     from untrained.proxies import PROXIES, Network, proxy
-    from untrained.report import Comparison, correlate
+    from untrained.report import Comparison, Leaderboard, correlate, leaderboard
     from untrained.spaces import SPACES, FiniteSpace, Space
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
@@ -26,6 +26,7 @@ __all__ = [
     "Batch",
     "Comparison",
     "FiniteSpace",
+    "Leaderboard",
     "Network",
     "Outcome",
     "Scope",
@@ -35,6 +36,7 @@ __all__ = [
     "Status",
     "Task",
     "correlate",
+    "leaderboard",
     "load_batch",
     "load_truth",
     "make_batch",
@@ -46,7 +48,7 @@ _HOMES = {
     "batches": ("load_batch", "make_batch"),
     "engine": ("ScoreTable", "score"),
     "proxies": ("PROXIES", "Network", "proxy"),
-    "report": ("Comparison", "correlate"),
+    "report": ("Comparison", "Leaderboard", "correlate", "leaderboard"),
     "spaces": ("SPACES", "FiniteSpace", "Space"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),

@@ -124,6 +124,9 @@ def score(
     batch_size: BatchSize = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
+    pool: Annotated[
+        Path | None, typer.Option(help="Run folder with the same members: aggregates rank each network against it.")
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print the scores.")] = Format.TABLE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done and stop.")] = False,
 ) -> None:
@@ -135,6 +138,8 @@ def score(
       untrained score nasbench101 --sample 1000 --batch-size 16
       untrained score nasbench_nlp --archs recipes.txt
       untrained score nasbench201 --proxies "epsinas(low=1e-4)" --batch cifar10:train
+      untrained score nasbench201 --proxies "rank(epsinas,params),vote(epsinas,params,depth)" --sample 500 --out runs/a
+      untrained score nasbench201 --proxies "rank(epsinas,params)" --archs mine.txt --pool runs/a
     """
     from untrained.engine import plan, run
     from untrained.report import console as show
@@ -142,7 +147,12 @@ def score(
 
     found_space = SPACES[space]
     wanted = plan(
-        found_space, proxies, archs=_archs(found_space, archs, sample, seed), batch=batch, batch_size=batch_size
+        found_space,
+        proxies,
+        archs=_archs(found_space, archs, sample, seed),
+        batch=batch,
+        batch_size=batch_size,
+        pool=pool,
     )
     stdout = _console()
     if dry_run:
@@ -157,8 +167,8 @@ def score(
         case Format.JSON:
             print(table.json())  # noqa: T201
         case Format.TABLE:
-            for proxy in wanted.proxies:
-                stdout.print(show.ranking(table, proxy.text, proxy.proxy.higher_is_better))
+            for name in table.proxies:
+                stdout.print(show.ranking(table, name, table.higher_is_better[name]))
             stdout.print(show.statuses(table))
             stdout.print(
                 f"{table.n_computed:,} of {table.n_evaluations:,} distinct scores computed in {table.seconds:.1f} s"
@@ -197,6 +207,61 @@ def correlate(
 
 
 @app.command()
+def leaderboard(
+    space: Annotated[str, typer.Argument(help="Where architectures come from; `untrained spaces` lists them.")],
+    against: Annotated[
+        list[str], typer.Option(help="Truth: table:dataset:metric, or a csv file with an arch column. May be repeated.")
+    ],
+    proxies: Annotated[str, typer.Option(help="Names with commas between, aggregates too; all is every one.")] = "all",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of a csv file, one for each --against; commas join columns of separate trainings."),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Architectures drawn from those with a truth; all if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
+    batch: BatchName = None,
+    batch_size: BatchSize = None,
+    workers: Workers = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
+) -> None:
+    """Compare proxies with training, with one another and with counting parameters, on the same architectures.
+
+    Examples:
+      untrained leaderboard nasbench201 --against nasbench201:cifar10:test_acc --sample 1000 --out runs/board
+      untrained leaderboard nasbench201 --against seeds.csv --column acc_seed1,acc_seed2,acc_seed3
+      untrained leaderboard nasbench201 --proxies "epsinas,rank(epsinas,params)" --against mine.csv --format csv
+    """
+    from untrained.report import console as show
+    from untrained.report.leaderboard import leaderboard as rank_proxies
+    from untrained.tables import load_truth
+
+    columns = column or [""] * len(against)
+    if len(columns) != len(against):
+        raise BadInputError(
+            f"{len(columns)} --column for {len(against)} --against; give one for each ('' for a table)."
+        )
+    truths = [load_truth(spec, name or None) for spec, name in zip(against, columns, strict=True)]
+    with _progress(_console(stderr=True)) as progress:
+        found = rank_proxies(
+            space, proxies, against=truths, sample=sample, seed=seed, batch=batch, batch_size=batch_size,
+            workers=workers, out=out, progress=progress,
+        )  # fmt: skip
+    match form:
+        case Format.CSV:
+            sys.stdout.write(found.csv())
+        case Format.JSON:
+            print(found.json())  # noqa: T201
+        case Format.TABLE:
+            stdout = _console()
+            for board in found.boards:
+                for part in show.board_parts(board):
+                    stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
+
+
+@app.command()
 def spaces() -> None:
     """List the spaces."""
     from untrained.spaces import SPACES, FiniteSpace
@@ -216,13 +281,18 @@ def proxies(
     Example:
       untrained proxies naswot
     """
+    from untrained.engine.aggregate import NAMED
     from untrained.proxies import PROXIES
     from untrained.report import console as show
 
-    if name is None:
-        _console().print(show.proxies([PROXIES[known] for known in PROXIES]))
-    else:
+    if name is not None:
         _console().print(show.proxy(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
+        return
+    stdout = _console()
+    stdout.print(show.proxies([PROXIES[known] for known in PROXIES]))
+    stdout.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
+    for known, named in NAMED.items():
+        stdout.print(f"{known} = {named.method}({named.members}) [{named.cite}]", markup=False, highlight=False)
 
 
 @app.command()

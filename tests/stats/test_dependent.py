@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from untrained.errors import BadInputError
-from untrained.stats import steiger_z
+from untrained.stats import kendall_tau_b, paired_kendall, paired_spearman, spearman, steiger_z
 
 
 def test_hand_evaluated_value():
@@ -77,3 +77,65 @@ def test_no_value_where_none_exists(r):
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(BadInputError, match=message):
         steiger_z(*arguments)
+
+
+def equally_good(repetitions, n=80, r=0.6, between=0.5):
+    """Samples of a truth and two scores that correlate with it equally."""
+    covariance = np.array([[1, r, r], [r, 1, between], [r, between, 1]])
+    return np.random.default_rng(1980).multivariate_normal(np.zeros(3), covariance, size=(repetitions, n))
+
+
+def test_paired_tests_reject_as_rarely_as_promised_and_steigers_z_does_not_fit_kendalls_tau():
+    kendall, steiger_on_tau = [], []
+    for sample in equally_good(600):
+        truth, a, b = sample.T
+        kendall.append(paired_kendall(a, b, truth).p_value < 0.05)
+        t = kendall_tau_b(truth, a), kendall_tau_b(truth, b), kendall_tau_b(a, b)
+        steiger_on_tau.append(steiger_z(*t, len(truth)).p_value < 0.05)
+    assert np.mean(kendall) == pytest.approx(0.05, abs=0.025)
+    assert np.mean(steiger_on_tau) < 0.01
+
+
+def test_the_paired_test_of_spearman_agrees_with_steigers_z_where_that_holds():
+    for sample in equally_good(5, n=400):
+        truth, a, b = sample.T
+        found = paired_spearman(a, b, truth)
+        z = steiger_z(spearman(truth, a), spearman(truth, b), spearman(a, b), 400)
+        assert found.statistic == pytest.approx(z.statistic, abs=0.35)
+        assert found.difference.value == pytest.approx(spearman(a, truth) - spearman(b, truth), abs=1e-12)
+
+
+@pytest.mark.parametrize("paired", [paired_kendall, paired_spearman])
+def test_paired_intervals_hold_zero_as_the_p_value_says(paired):
+    for sample in equally_good(40, n=60):
+        truth, a, b = sample.T
+        found = paired(a, b, truth)
+        assert (found.difference.low <= 0 <= found.difference.high) == (found.p_value >= 0.05)
+        backward = paired(b, a, truth)
+        assert (backward.statistic, backward.p_value) == (-found.statistic, found.p_value)
+
+
+@pytest.mark.parametrize("paired", [paired_kendall, paired_spearman])
+def test_copies_of_networks_add_no_evidence(paired):
+    truth, a, b = equally_good(2, n=50)[1].T
+    labels = np.arange(50)
+    alone = paired(a, b, truth, clusters=labels)
+    four = paired(np.tile(a, 4), np.tile(b, 4), np.tile(truth, 4), clusters=np.tile(labels, 4))
+    blind = paired(np.tile(a, 4), np.tile(b, 4), np.tile(truth, 4))
+    assert four.statistic == pytest.approx(alone.statistic, rel=0.05)
+    assert abs(blind.statistic) > 1.7 * abs(alone.statistic)
+
+
+@pytest.mark.parametrize("paired", [paired_kendall, paired_spearman])
+def test_scores_of_the_same_order_do_not_differ(paired):
+    truth, a, _ = equally_good(1, n=30)[0].T
+    found = paired(a, np.exp(a), truth)
+    assert (found.difference.value, found.statistic, found.p_value) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("paired", [paired_kendall, paired_spearman])
+def test_no_paired_test_where_none_exists(paired):
+    assert math.isnan(paired([1.0, 1, 1, 1], [1.0, 2, 3, 4], [1.0, 2, 3, 4]).p_value)
+    assert math.isnan(paired([1.0, 3, 2], [1.0, 2, 3], [1.0, 2, 3]).p_value)
+    with pytest.raises(BadInputError, match="level must lie between 0 and 1"):
+        paired([1.0, 2], [1.0, 2], [1.0, 2], level=1.0)

@@ -113,6 +113,32 @@ def test_csv_with_one_numeric_column(tmp_path: Path) -> None:
     assert truth.source == f"column 'acc' of {path}"
 
 
+def test_several_columns_of_a_csv_are_separate_trainings(tmp_path: Path) -> None:
+    path = tmp_path / "seeds.csv"
+    path.write_text('arch,s1,s2,"s1,s2"\na,1,3,7\nb,4,,8\nc,,,9\n')
+    truth = load_truth(str(path), "s2, s1")
+    np.testing.assert_array_equal(truth.value, [2, 4, np.nan])
+    np.testing.assert_array_equal(truth.runs, [[3, 1], [np.nan, 4], [np.nan, np.nan]])
+    assert "mean of columns 's2', 's1'" in truth.source
+    whole = load_truth(str(path), "s1,s2")  # a column that has this very name comes first
+    assert whole.value.tolist() == [7, 8, 9]
+    assert whole.runs is None
+    with pytest.raises(UnknownNameError, match="'s3'"):
+        load_truth(str(path), "s1,s3")
+    with pytest.raises(BadInputError, match=r"'s1' of .* is named twice"):
+        load_truth(str(path), "s1, s1")
+
+
+def test_single_trainings_are_checked_and_cannot_be_changed() -> None:
+    parts = "two", None, ("a", "b"), np.array([0.5, 0.6]), "acc", "", True
+    truth = Truth(*parts, np.array([[0.4, 0.6], [0.6, np.nan]]))
+    assert truth.runs is not None
+    with pytest.raises(ValueError, match="read-only"):
+        truth.runs[0] = 0
+    with pytest.raises(BadInputError, match=r"two: 2 architectures, but runs of shape \(3, 1\)"):
+        Truth(*parts, np.ones((3, 1)))
+
+
 def test_csv_is_read_compressed_quoted_with_bom_and_any_line_ending(tmp_path: Path) -> None:
     text = '\ufeff"arch","acc, test"\r\n"Genotype(normal=[(""a"", 0), (""b"", 1)])",1\r\n"two\nlines",2\r\n'
     for path in (tmp_path / "t.csv", tmp_path / "t.csv.gz", tmp_path / "other.txt"):

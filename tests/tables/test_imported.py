@@ -516,3 +516,17 @@ def test_the_page_on_a_table_of_ones_own_runs(tmp_path: Path, monkeypatch: pytes
         import_file(find_entry("my_results"), tmp_path / "my_results.json")
         truth = load_truth("my_results:cifar10:test_accuracy_200ep")
         assert dict(zip(truth.arch, truth.value, strict=True)) == {"a": 0.92, "b": 0.8}
+
+
+def test_a_mean_over_seeds_gives_its_single_trainings(tiny: TinyTable, tmp_path: Path) -> None:
+    load(tmp_path, "tiny_old", OLD)
+    mean = tiny.read("cifar10", "test_accuracy_200ep")
+    seeds = [column.metric for column in tiny.columns() if column.metric.startswith("test_accuracy_200ep_seed")]
+    assert mean.runs is not None
+    assert mean.runs.shape == (len(mean), len(seeds))
+    for runs, metric in zip(mean.runs.T, seeds, strict=True):
+        single = tiny.read("cifar10", metric)
+        assert single.runs is None
+        by_arch = dict(zip(single.arch, single.value, strict=True))
+        np.testing.assert_array_equal(runs, [by_arch.get(arch, np.nan) for arch in mean.arch])
+    np.testing.assert_allclose(np.nanmean(mean.runs, axis=1), mean.value)

@@ -1,8 +1,8 @@
 """Score many architectures fast: plan, evaluate every distinct network once, in processes, resumably."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ import joblib
 import polars as pl
 
 from untrained.batches import load_batch
+from untrained.engine.aggregate import Aggregate, Asked, Pool, aggregate, members_of, parse_asked, read_pool
 from untrained.engine.store import Store
 from untrained.engine.table import COLUMNS, ScoreTable
 from untrained.engine.worker import Item, Row, compile_kernels, work
 from untrained.errors import BadInputError
-from untrained.proxies import BoundProxy, Needs, parse_proxies
+from untrained.proxies import BoundProxy, Needs
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.types import Arch, Batch, Progress, Scope, Task
 
@@ -30,11 +31,18 @@ class Plan:
 
     space: Space
     archs: list[Arch]
-    proxies: list[BoundProxy]
+    asked: list[Asked]  # proxies and aggregates, in the order of the table
+    proxies: list[BoundProxy]  # those that are evaluated, each once
     task: Task
     batch: Batch
     keys: dict[Scope, list[str]]  # for each scope that occurs, the key of every architecture
     items: list[Item]  # distinct networks, each with what is to be run on it
+    pool: Pool | None = field(default=None, repr=False)  # what aggregates rank against; None: the networks asked for
+
+    @property
+    def aggregates(self) -> dict[str, dict[str, Any]]:
+        """What is to be known of the aggregates among `asked`, by their texts."""
+        return {asked.text: asked.about for asked in self.asked if isinstance(asked, Aggregate)}
 
     @property
     def n_evaluations(self) -> int:
@@ -55,12 +63,13 @@ class Plan:
 
 def plan(
     space: str | Space,
-    proxies: str | Sequence[BoundProxy],
+    proxies: str | Sequence[Asked],
     *,
     archs: Iterable[Arch | str] | None = None,
     task: Task | None = None,
     batch: str | Batch | None = None,
     batch_size: int | None = None,
+    pool: Path | str | None = None,
 ) -> Plan:
     """Find what `score` with these arguments would evaluate.
 
@@ -69,7 +78,8 @@ def plan(
     """
     space = SPACES[space] if isinstance(space, str) else space
     task = task or space.task
-    bound = parse_proxies(proxies, space.published) if isinstance(proxies, str) else list(proxies)
+    asked = parse_asked(proxies, space.published) if isinstance(proxies, str) else list(proxies)
+    bound = members_of(asked)
     if archs is not None:
         listed = [space.parse(a) if isinstance(a, str) else a for a in archs]
     elif isinstance(space, FiniteSpace):
@@ -86,15 +96,20 @@ def plan(
         raise BadInputError(f"batch {images.name}: expected shape (n, {expected}), got {images.x.shape}.")
     scopes = dict.fromkeys(proxy.proxy.scope for proxy in bound)
     keys = {scope: [space.canonical(arch, scope) for arch in listed] for scope in scopes}
-    asked: dict[Arch, list[tuple[str, str]]] = {}
+    wanted: dict[Arch, list[tuple[str, str]]] = {}
     for proxy in bound:
         first: dict[str, Arch] = {}
         for arch, key in zip(listed, keys[proxy.proxy.scope], strict=True):
             first.setdefault(key, arch)
         for key, arch in first.items():
-            asked.setdefault(arch, []).append((proxy.text, key))
-    items = [Item(arch, tuple(pairs)) for arch, pairs in asked.items()]
-    return Plan(space, listed, bound, task, images, keys, items)
+            wanted.setdefault(arch, []).append((proxy.text, key))
+    items = [Item(arch, tuple(pairs)) for arch, pairs in wanted.items()]
+    found = Plan(space, listed, asked, bound, task, images, keys, items)
+    if pool is None:
+        return found
+    if not found.aggregates:
+        raise BadInputError("a pool is for aggregates such as rank(epsinas,params); none is asked for.")
+    return replace(found, pool=read_pool(Path(pool), found.aggregates, space, found.protocol))
 
 
 def _images(source: str, size: int | None, own_size: int, task: Task) -> Batch:
@@ -105,12 +120,13 @@ def _images(source: str, size: int | None, own_size: int, task: Task) -> Batch:
 
 def score(
     space: str | Space,
-    proxies: str | Sequence[BoundProxy],
+    proxies: str | Sequence[Asked],
     *,
     archs: Iterable[Arch | str] | None = None,
     task: Task | None = None,
     batch: str | Batch | None = None,
     batch_size: int | None = None,
+    pool: Path | str | None = None,
     workers: int | None = None,
     out: Path | str | None = None,
     progress: Progress | None = None,
@@ -121,12 +137,15 @@ def score(
         space: a name of SPACES, or a space.
         proxies: names, separated by commas, with parameters in parentheses: "epsinas(low=1e-4,high=10),params"; or
             proxies of one's own, bound: [my_proxy.bind(weight=2.0)].
-            Parameters not given are those published for this space, where there are any.
+            Parameters not given are those published for this space, where there are any. Several proxies as one:
+            "rank(epsinas,params)", and likewise borda, mean_rank and vote.
         archs: architectures or their texts, duplicates allowed; None is the whole space.
         task: what networks are built for; None is the benchmark's own.
         batch: a named batch, a .npy or .npz file, or a Batch; None is the space's own.
         batch_size: how many images; None is all of a file, and of a named batch the space's own, but at most 64 where a
             proxy runs full networks.
+        pool: a run folder with the same members scored under the same protocol: aggregates then rank each network
+            among those and itself. None ranks the distinct networks of `archs` among themselves.
         workers: processes; None is one for each core.
         out: a run folder: evaluations found there are not repeated, new ones are added.
         progress: called with (done, all) evaluations.
@@ -141,7 +160,7 @@ def score(
     >>> [(row.value, row.status.value) for row in table]
     [(73306.0, 'ok')]
     """
-    wanted = plan(space, proxies, archs=archs, task=task, batch=batch, batch_size=batch_size)
+    wanted = plan(space, proxies, archs=archs, task=task, batch=batch, batch_size=batch_size, pool=pool)
     return run(wanted, workers=workers, out=out, progress=progress)
 
 
@@ -153,7 +172,9 @@ def run(
     n_workers = joblib.cpu_count() if workers is None else workers
     if n_workers < 1:
         raise BadInputError(f"workers must be at least 1, got {n_workers}.")
-    store = Store(Path(out), wanted.protocol) if out is not None else None
+    source = str(Path(wanted.pool.source).resolve()) if wanted.pool else None
+    made = {text: {**about, "pool": source} for text, about in wanted.aggregates.items()}
+    store = Store(Path(out), wanted.protocol, made) if out is not None else None
     done: dict[tuple[str, str], Row] = {}
     if store is not None:
         store.remember_archs([wanted.space.format(arch) for arch in wanted.archs])
@@ -185,10 +206,11 @@ def run(
             store.append(unsaved)
     asked = [pair for item in wanted.items for pair in item.proxies]
     proxy_seconds = {proxy.text: sum(done[p].seconds for p in asked if p[0] == proxy.text) for proxy in wanted.proxies}
+    aggregates = {text: _aggregate(text, about, wanted, done) for text, about in wanted.aggregates.items()}
     return ScoreTable(
         _expand(wanted, done),
         wanted.space.name,
-        wanted.protocol,
+        wanted.protocol | ({"aggregates": aggregates} if aggregates else {}),
         n_all,
         n_missing,
         time.perf_counter() - start,
@@ -212,10 +234,18 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
     yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
 
 
+def _aggregate(text: str, about: Mapping[str, Any], wanted: Plan, done: dict[tuple[str, str], Row]) -> dict[str, Any]:
+    """Add the rows of an aggregate to those done; return what it is and what it was ranked among."""
+    rows, among = aggregate(text, about, wanted.protocol, done, wanted.keys, wanted.pool)
+    done.update({(text, key): row for key, row in rows.items()})
+    source = wanted.pool.source if wanted.pool else "the architectures asked for"
+    return {**about, "pool": {"source": source, **among}}
+
+
 def _expand(wanted: Plan, done: dict[tuple[str, str], Row]) -> pl.DataFrame:
     texts = [wanted.space.format(arch) for arch in wanted.archs]
     columns: list[tuple[Any, ...]] = []
-    rows_of = [(proxy.text, wanted.keys[proxy.proxy.scope]) for proxy in wanted.proxies]
+    rows_of = [(asked.text, wanted.keys[asked.scope]) for asked in wanted.asked]
     for i, text in enumerate(texts):
         for name, keys in rows_of:
             row = done[name, keys[i]]

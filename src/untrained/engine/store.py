@@ -38,8 +38,8 @@ _PART_SCHEMA = {
 class Store:
     """The scores of one protocol in one folder."""
 
-    def __init__(self, folder: Path, protocol: Mapping[str, Any]) -> None:
-        """Open or create `folder`.
+    def __init__(self, folder: Path, protocol: Mapping[str, Any], aggregates: Mapping[str, Any] | None = None) -> None:
+        """Open or create `folder`. `aggregates` says what this call makes of the scores; no stored score depends on it.
 
         Raises:
             RunConflictError: the folder holds scores of another protocol, or something that is no run.
@@ -50,18 +50,22 @@ class Store:
         calls: list[Any] = []
         if path.exists():
             run = read_run(folder)
-            _refuse_other_protocol(folder, run["protocol"], protocol)
+            refuse_other_protocol(folder, run["protocol"], protocol, "Choose another --out.")
             protocol = {**protocol, "proxies": {**run["protocol"]["proxies"], **protocol["proxies"]}}
             calls = run["calls"]
         elif folder.exists() and not _is_fresh(folder):
             raise RunConflictError(f"{folder} exists and is no run folder. Choose another --out, or empty it.")
         self._parts.mkdir(parents=True, exist_ok=True)
-        run = {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, _provenance()]}
+        run = {
+            "format": FORMAT,
+            "protocol": dict(protocol),
+            "calls": [*calls, {**_provenance(), "aggregates": dict(aggregates or {})}],
+        }
         _write(path, (json.dumps(run, indent=2) + "\n").encode())
 
     def scores(self) -> dict[tuple[str, str], Row]:
         """Every finished evaluation, by (proxy, key)."""
-        return {(row.proxy, row.key): row for row in map(Row._make, read_parts(self.folder).iter_rows())}
+        return read_rows(self.folder)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Add finished evaluations as a new part."""
@@ -101,6 +105,16 @@ def read_run(folder: Path) -> dict[str, Any]:
 def read_archs(folder: Path) -> list[str]:
     """The architectures asked for in a run, in order."""
     return _read_frame(folder / "archs.parquet", _ARCHS_SCHEMA)["arch"].to_list()
+
+
+def read_aggregates(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the calls of a run made of its scores, by name; of several the last."""
+    return {name: about for call in run["calls"] for name, about in call.get("aggregates", {}).items()}
+
+
+def read_rows(folder: Path) -> dict[tuple[str, str], Row]:
+    """Every finished evaluation of a run, by (proxy, key)."""
+    return {(row.proxy, row.key): row for row in map(Row._make, read_parts(folder).iter_rows())}
 
 
 def read_parts(folder: Path) -> pl.DataFrame:
@@ -147,18 +161,17 @@ def _publish(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
-def _refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], advice: str) -> None:
+    """Raise RunConflictError, naming the field, unless scores under `new` and those in `folder` can be mixed."""
     for name in sorted((old.keys() | new.keys()) - {"proxies"}):
         if old.get(name) != new.get(name):
-            raise RunConflictError(
-                f"{folder} holds scores with {name} {old.get(name)}, not {new.get(name)}. Choose another --out."
-            )
+            raise RunConflictError(f"{folder} holds scores with {name} {old.get(name)}, not {new.get(name)}. {advice}")
     for proxy, now in new["proxies"].items():
         then = old["proxies"].get(proxy, now)
         if then != now:
             field = next(field for field in now if then.get(field) != now[field])
             change = f"{field} {then.get(field)}, not {now[field]}"
-            raise RunConflictError(f"{folder} holds scores of {proxy} {change}. Choose another --out.")
+            raise RunConflictError(f"{folder} holds scores of {proxy} {change}. {advice}")
 
 
 def _provenance() -> dict[str, Any]:

@@ -23,7 +23,8 @@ COLUMNS = {
 class ScoreTable:
     """Scores with what they depend on.
 
-    `frame` has the columns of COLUMNS; `protocol` holds everything that may change a score. Of `n_evaluations`
+    `frame` has the columns of COLUMNS; `protocol` holds everything that may change a score, and of aggregates the size
+    and digest of what they were ranked among. Of `n_evaluations`
     distinct ones `n_computed` were not in the store. `seconds` is wall time, `proxy_seconds` the time of each proxy's
     distinct evaluations, all processes added up.
     """
@@ -43,6 +44,12 @@ class ScoreTable:
     def __iter__(self) -> Iterator[Score]:
         for arch, proxy, value, status, seconds, detail in self.frame.iter_rows():
             yield Score(self.archs[arch], proxy, value, Status(status), seconds, detail)
+
+    @property
+    def higher_is_better(self) -> dict[str, bool]:
+        """Which way is up, for every proxy and aggregate of the protocol."""
+        every = {**self.protocol["proxies"], **self.protocol.get("aggregates", {})}
+        return {name: about["higher_is_better"] for name, about in every.items()}
 
     @property
     def proxies(self) -> list[str]:

@@ -139,6 +139,16 @@ class BoundProxy:
         return f"{self.proxy.name}({','.join(changed)})" if changed else self.proxy.name
 
     @property
+    def scope(self) -> Scope:
+        """What two architectures must share to share the score."""
+        return self.proxy.scope
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Which way is up, by the paper."""
+        return self.proxy.higher_is_better
+
+    @property
     def own(self) -> dict[str, Parameter]:
         """The parameters that the proxy's function takes."""
         if not self.proxy.needs_weights:
@@ -223,7 +233,7 @@ def parse_proxies(text: str, defaults: Mapping[str, Mapping[str, Parameter]] | N
     ['epsinas(low=0.0001)', 'params']
     """
     bound: list[BoundProxy] = []
-    for item in _split(text):
+    for item in split_list(text):
         match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", item)
         if match is None:
             raise BadInputError(f"cannot read proxy {item.strip()!r}. Write name or name(parameter=value,...).")
@@ -251,8 +261,12 @@ def parse_proxies(text: str, defaults: Mapping[str, Mapping[str, Parameter]] | N
     return bound
 
 
-def _split(text: str) -> list[str]:
-    """Split at commas outside parentheses."""
+def split_list(text: str) -> list[str]:
+    """Split at commas outside parentheses.
+
+    >>> split_list("epsinas(low=1e-4,high=1),params")
+    ['epsinas(low=1e-4,high=1)', 'params']
+    """
     items, level, start = [], 0, 0
     for i, character in enumerate(text):
         level += (character == "(") - (character == ")")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from untrained.errors import MissingDependencyError
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import Graph
 from untrained.graphs.recurrent import Recurrent
@@ -51,8 +52,10 @@ class Network:
         return self._models[key]
 
     def _build(self, init: str, seed: int, dtype: str) -> "Model":
-        from untrained.proxies.model import Model  # here, since most that is asked of a network needs no torch
-
+        try:
+            from untrained.proxies.model import Model  # here, since most that is asked of a network needs no torch
+        except ModuleNotFoundError as error:
+            raise MissingDependencyError.of("torch", "torch", "building full networks") from error
         return Model.of_graph(self.graph, init=init, seed=seed, dtype=dtype, network=self)
 
     def release(self) -> None:

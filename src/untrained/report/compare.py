@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.engine import ScoreTable
-from untrained.engine.store import read_archs, read_parts, read_run
+from untrained.engine.aggregate import aggregate, keys_of, read_pool
+from untrained.engine.store import read_aggregates, read_archs, read_rows, read_run
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
 from untrained.spaces import SPACES, Space
@@ -28,6 +29,8 @@ class Comparison:
     `agreements` by proxy; `pairs` compares the Spearman correlations of two proxies on the architectures that both
     define. `values` and `truth_value` hold what was compared, one number for each architecture of `arch`, undefined
     scores NaN; `scored` tells these from what a proxy was never run on. `clusters` numbers the distinct networks.
+    `runs` has the single trainings that the truth is the mean of, shape (architectures, trainings), NaN where missing;
+    None where it has no more than one.
     """
 
     truth: Truth
@@ -41,19 +44,28 @@ class Comparison:
     higher_is_better: Mapping[str, bool]
     truth_value: NDArray[np.float64]
     clusters: NDArray[np.int64]
+    runs: NDArray[np.float64] | None
+
+    def oriented(self, proxy: str) -> NDArray[np.float64]:
+        """The scores of a proxy, turned so that higher is better by its paper."""
+        return self.values[proxy] if self.higher_is_better[proxy] else -self.values[proxy]
+
+    @property
+    def target(self) -> NDArray[np.float64]:
+        """The truth, turned so that higher is better."""
+        return self.truth_value if self.truth.higher_is_better else -self.truth_value
 
     def under(self, undefined: Undefined, *, level: float = 0.95) -> "Comparison":
         """The same comparison under another policy for undefined scores, or at another level."""
-        y = self.truth_value if self.truth.higher_is_better else -self.truth_value
         found = {
             name: agreement(
-                (column if self.higher_is_better[name] else -column)[self.scored[name]],
-                y[self.scored[name]],
-                clusters=self.clusters[self.scored[name]],
+                self.oriented(name)[scored],
+                self.target[scored],
+                clusters=self.clusters[scored],
                 undefined=undefined,
                 level=level,
             )
-            for name, column in self.values.items()
+            for name, scored in self.scored.items()
         }
         return replace(self, agreements=found)
 
@@ -109,7 +121,7 @@ def from_table(table: ScoreTable) -> Scores:
     """Scores of a ScoreTable."""
     rows = table.frame.select("arch", "proxy", "value").iter_rows()
     values = ((a, p, np.nan if v is None else v) for a, p, v in rows)
-    return _gathered("scores", table.space, values, _directions(table.protocol))
+    return _gathered("scores", table.space, values, table.higher_is_better)
 
 
 def correlate(
@@ -130,14 +142,29 @@ def correlate(
     Raises:
         BadInputError: no architecture has both a score and a truth.
     """
+    joined = join(scores, truth)
+    y = joined.target
+    pairs = {
+        (a, b): _steiger(joined.oriented(a), joined.oriented(b), y, joined.clusters)
+        for a, b in combinations(joined.values, 2)
+    }
+    return replace(joined, pairs=pairs).under(undefined, level=level)
+
+
+def join(scores: ScoreTable | Scores | Path | str, truth: Truth) -> Comparison:
+    """Bring scores and truth together, as `correlate` does, without measuring anything yet.
+
+    Raises:
+        BadInputError: no architecture has both a score and a truth.
+    """
     if isinstance(scores, ScoreTable):
         scores = from_table(scores)
     elif not isinstance(scores, Scores):
         scores = load_scores(scores)
     space = _space(scores, truth)
-    measured = _by_arch(truth, space)
+    rows = _rows_of(truth, space)
     normal = [_normal(text, space) for text in scores.arch]
-    keep = np.array([text in measured for text in normal], bool)
+    keep = np.array([text in rows for text in normal], bool)
     if not keep.any():
         example = f" Scores are of architectures like {scores.arch[0]}, " if scores.arch else " There are no scores, "
         raise BadInputError(
@@ -145,41 +172,40 @@ def correlate(
             f"{example}truths of ones like {truth.arch[0] if truth.arch else 'none'}."
         )
     joined = [text for text, kept in zip(normal, keep, strict=True) if kept]
-    y = np.array([measured[text] for text in joined])
-    clusters = _clusters(joined, space)
-    values = {name: column[keep] for name, column in scores.values.items()}
-    oriented = {name: column if scores.higher_is_better[name] else -column for name, column in values.items()}
-    target = y if truth.higher_is_better else -y
-    pairs = {(a, b): _steiger(oriented[a], oriented[b], target, clusters) for a, b in combinations(oriented, 2)}
-    comparison = Comparison(
+    return Comparison(
         truth,
         space.name if space else None,
         int((~keep).sum()),
         {},
-        pairs,
+        {},
         tuple(joined),
-        values,
+        {name: column[keep] for name, column in scores.values.items()},
         {name: has[keep] for name, has in scores.scored.items()},
         scores.higher_is_better,
-        y,
-        clusters,
+        np.array([float(np.mean(truth.value[rows[text]])) for text in joined]),
+        _clusters(joined, space),
+        _runs(truth, [rows[text] for text in joined]),
     )
-    return comparison.under(undefined, level=level)
 
 
 def _from_run(folder: Path) -> Scores:
-    protocol = read_run(folder)["protocol"]
+    run = read_run(folder)
+    protocol, aggregates = run["protocol"], read_aggregates(run)
     space = SPACES[protocol["space"]]
-    archs = [space.parse(text) for text in read_archs(folder)]
-    parts = {(row[1], row[0]): row[2] for row in read_parts(folder).iter_rows()}
+    texts, rows = read_archs(folder), read_rows(folder)
+    keys = keys_of(space, texts, protocol)
+    scopes = {name: Scope(about["scope"]) for name, about in {**protocol["proxies"], **aggregates}.items()}
+    for name, about in aggregates.items():
+        pool = read_pool(Path(about["pool"]), {name: about}, space, protocol) if about["pool"] else None
+        made, _ = aggregate(name, about, protocol, rows, keys, pool)
+        rows |= {(name, key): row for key, row in made.items()}
     values, scored = {}, {}
-    for proxy, about in protocol["proxies"].items():
-        pairs = [(proxy, space.canonical(arch, Scope(about["scope"]))) for arch in archs]
-        column = [parts.get(pair) for pair in pairs]
-        values[proxy] = np.array([np.nan if v is None else v for v in column], np.float64)
-        scored[proxy] = np.array([pair in parts for pair in pairs], bool)
-    texts = tuple(space.format(arch) for arch in archs)
-    return Scores(str(folder), space.name, texts, values, scored, _directions(protocol))
+    for name, scope in scopes.items():
+        found = [rows.get((name, key)) for key in keys[scope]]
+        values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
+        scored[name] = np.array([row is not None for row in found], bool)
+    directions = {name: about["higher_is_better"] for name, about in {**protocol["proxies"], **aggregates}.items()}
+    return Scores(str(folder), space.name, tuple(texts), values, scored, directions)
 
 
 def _from_csv(path: Path) -> Scores:
@@ -257,13 +283,26 @@ def _normal(text: str, space: Space | None) -> str:
         return text
 
 
-def _by_arch(truth: Truth, space: Space | None) -> dict[str, float]:
-    """Mean truth of each architecture, missing values left out."""
-    gathered: dict[str, list[float]] = {}
-    for text, value in zip(truth.arch, truth.value.tolist(), strict=True):
-        if value == value:
-            gathered.setdefault(_normal(text, space), []).append(value)
-    return {text: float(np.mean(values)) for text, values in gathered.items()}
+def _rows_of(truth: Truth, space: Space | None) -> dict[str, list[int]]:
+    """For each architecture the rows of the truth that have a value."""
+    gathered: dict[str, list[int]] = {}
+    for row, (text, known) in enumerate(zip(truth.arch, (~np.isnan(truth.value)).tolist(), strict=True)):
+        if known:
+            gathered.setdefault(_normal(text, space), []).append(row)
+    return gathered
+
+
+def _runs(truth: Truth, rows: Sequence[Sequence[int]]) -> NDArray[np.float64] | None:
+    """The single trainings of each architecture: those the source tells apart, or else its rows."""
+    single = truth.value[:, None] if truth.runs is None else truth.runs
+    known = [values[~np.isnan(values)] for values in (single[of].ravel() for of in rows)]
+    most = max(map(len, known))
+    if most < 2:
+        return None
+    runs = np.full((len(known), most), np.nan)
+    for i, values in enumerate(known):
+        runs[i, : len(values)] = values
+    return runs
 
 
 def _clusters(archs: Sequence[str], space: Space | None) -> NDArray[np.int64]:
@@ -271,10 +310,6 @@ def _clusters(archs: Sequence[str], space: Space | None) -> NDArray[np.int64]:
     keys = archs if space is None else [space.canonical(space.parse(text), Scope.KEY) for text in archs]
     labels: dict[str, int] = {}
     return np.array([labels.setdefault(key, len(labels)) for key in keys], np.int64)
-
-
-def _directions(protocol: Mapping[str, Any]) -> dict[str, bool]:
-    return {proxy: about["higher_is_better"] for proxy, about in protocol["proxies"].items()}
 
 
 def _paper_direction(proxy: str) -> bool:

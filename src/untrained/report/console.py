@@ -1,16 +1,19 @@
 """Tables for people, with rich: text in, nothing computed."""
 
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
 from untrained.engine import Plan, ScoreTable
 from untrained.proxies import Proxy
 from untrained.report.compare import Comparison
-from untrained.stats import Agreement, Interval
+from untrained.report.leaderboard import Board
+from untrained.stats import Agreement, Interval, NoiseCeiling
 
 TOP = 10
 
@@ -111,8 +114,11 @@ def plan_lines(wanted: Plan, workers: int) -> Iterable[str]:
     yield f"architectures {len(wanted.archs):,}"
     yield f"batch         {wanted.batch.name}, {len(wanted.batch.x)} images, digest {wanted.batch.digest}"
     for proxy in wanted.proxies:
-        distinct = len(set(wanted.keys[proxy.proxy.scope]))
-        yield f"proxy         {proxy.text}: {distinct:,} distinct ({proxy.proxy.scope})"
+        distinct = len(set(wanted.keys[proxy.scope]))
+        yield f"proxy         {proxy.text}: {distinct:,} distinct ({proxy.scope})"
+    for text in wanted.aggregates:
+        among = wanted.pool.source if wanted.pool else "the architectures asked for"
+        yield f"aggregate     {text}: ranked among {among}"
     yield f"evaluations   {wanted.n_evaluations:,} on {len(wanted.items):,} networks, {workers} worker(s)"
 
 
@@ -161,3 +167,70 @@ def _measures(a: Agreement) -> list[str]:
         number(a.top64_in_top5_expected, 1),
         number(a.ndcg, 4),
     ]
+
+
+def board_parts(board: Board) -> Iterable[str | Table]:
+    """Everything people see of a board, from top to bottom."""
+    yield f"agreement with {board.truth}"
+    yield f"{board.n:,} architectures, {board.n_distinct:,} distinct networks"
+    yield board_table(board)
+    yield from ceiling_lines(board)
+    yield ""
+
+
+def board_table(board: Board) -> Table:
+    """Proxies against one truth, best first; two lines for a proxy with undefined scores, one for each policy."""
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    shown.add_column("", justify="right")
+    shown.add_column("proxy", overflow="fold", min_width=11)
+    given = f"given\n{', '.join(board.covariates)}" if board.covariates else "given\nnothing"
+    for heading in (
+        "coverage",
+        "unde-\nfined",
+        "Kendall\ntau-b",
+        "Spearman\nrho",
+        "tau minus\ntau of params",
+        "p\n(Holm)",
+        f"partial tau {given}",
+        "ms",
+    ):
+        shown.add_column(heading, justify="right", overflow="fold")
+    for place, entry in enumerate(board.entries, start=1):
+        head = str(place), escape(entry.proxy), f"{entry.coverage:.1%}"
+        for name, standing in (("worst", entry.worst), ("omit", entry.omit)):
+            p = "-" if standing.p_holm != standing.p_holm else f"{standing.p_holm:.2g}"
+            shown.add_row(
+                *(head if name == "worst" else ("", "", "")),
+                name if entry.n_undefined else "-",
+                _short(standing.kendall),
+                _short(standing.spearman),
+                "-" if p == "-" else _short(standing.ahead.difference),
+                p,
+                _short(standing.partial),
+                number(entry.milliseconds, 2) if name == "worst" else "",
+            )
+            if not entry.n_undefined:
+                break
+    return shown
+
+
+def _short(found: Interval) -> str:
+    """`.68 [.63, .73]`: ten columns have to fit a line."""
+    return re.sub(r"(?<!\d)0\.", ".", interval(found, 2))
+
+
+def ceiling_lines(board: Board) -> Iterable[str]:
+    """What a perfect proxy would reach against this truth, or that this is not known."""
+    found: tuple[tuple[str, str, NoiseCeiling | None], ...] = (
+        ("repeated trainings", "the truth has one training of each architecture", board.ceiling_of_repeats),
+        ("identical networks", "no two architectures compared are one network", board.ceiling_of_duplicates),
+    )
+    for what, why, ceiling in found:
+        if ceiling is None:
+            yield f"noise ceiling from {what}: not known ({why})"
+            continue
+        mean = f", truth averages {ceiling.averaged:.1f}" if ceiling.averaged > 1 else ""
+        yield (
+            f"noise ceiling from {what}: tau {interval(ceiling.kendall)}, rho {interval(ceiling.spearman)} "
+            f"({ceiling.n:,} networks trained at least twice{mean})"
+        )

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from untrained.errors import BadInputError
 from untrained.stats.intervals import Interval, cluster_codes, kendall_interval, spearman_interval
-from untrained.stats.ranks import dense_codes, finite_array, float_array, same_length
+from untrained.stats.ranks import Floats, dense_codes, finite_array, float_array, same_length
 from untrained.stats.top import (
     kendall_top10,
     ndcg,
@@ -99,9 +99,7 @@ def agreement(
     labels = cluster_codes(clusters, len(s))
     defined = ~np.isnan(s)
     n_defined = int(defined.sum())
-    # No measure reads more of the score than its order, and codes leave room for a value below all others.
-    order = np.full(len(s), -1.0)
-    order[defined] = dense_codes(s[defined])[0]
+    order = undefined_last(s)
     if undefined == "omit":
         order, t, labels = order[defined], t[defined], labels[defined]
     codes, counts = dense_codes(order)
@@ -123,6 +121,20 @@ def agreement(
         ndcg=ndcg(order, t),
         ties=int((counts[codes] > 1).sum()),
     )
+
+
+def undefined_last(score: ArrayLike) -> Floats:
+    """The order of a score as numbers, with all undefined values, tied, below every defined one.
+
+    No measure of agreement reads more of a score than its order, and codes leave room below.
+
+    >>> undefined_last([0.5, float("nan"), 0.1])
+    array([ 1., -1.,  0.])
+    """
+    s = float_array(score, "score")
+    order = np.full(len(s), -1.0)
+    order[~np.isnan(s)] = dense_codes(s[~np.isnan(s)])[0]
+    return order
 
 
 def _plain(value: object) -> object:

@@ -63,16 +63,34 @@ def kendall_interval(x: ArrayLike, y: ArrayLike, *, clusters: ArrayLike | None =
     >>> round(interval.value, 3), interval.low < interval.value < interval.high
     (0.733, True)
     """
+    return interval(*kendall_influence(x, y), clusters=clusters, level=level)
+
+
+def kendall_influence(x: ArrayLike, y: ArrayLike) -> tuple[float, Floats]:
+    """Kendall's tau-b and its derivative by the weight of each point, as `kendall_interval` has them.
+
+    Args:
+        x: shape (n,), finite.
+        y: shape (n,), finite.
+
+    Returns:
+        The value, and the derivatives, shape (n,), which sum to 0; all 0 where the value is NaN.
+
+    Raises:
+        BadInputError: lengths differ, or a value is not finite.
+
+    >>> tau, derivative = kendall_influence([1.0, 2, 3], [1.0, 3, 2])
+    >>> round(tau, 3), derivative.round(3).tolist()
+    (0.333, [0.444, -0.222, -0.222])
+    """
     a, b = finite_pair(x, y)
-    groups = cluster_codes(clusters, len(a))
     tau = kendall_tau_b(a, b)
     if math.isnan(tau):
-        return _interval(tau, np.zeros(len(a)), groups, level)
+        return tau, np.zeros(len(a))
     shares = concordance(a, b)
     untied_x, untied_y = _untied(a), _untied(b)
     all_x, all_y = int(untied_x.sum()), int(untied_y.sum())
-    derivative = 2 * shares / (math.sqrt(all_x) * math.sqrt(all_y)) - tau * (untied_x / all_x + untied_y / all_y)
-    return _interval(tau, derivative, groups, level)
+    return tau, 2 * shares / (math.sqrt(all_x) * math.sqrt(all_y)) - tau * (untied_x / all_x + untied_y / all_y)
 
 
 def spearman_interval(
@@ -109,12 +127,31 @@ def spearman_interval(
     >>> round(interval.value, 3), interval.low < interval.value < interval.high
     (0.886, True)
     """
+    return interval(*spearman_influence(x, y), clusters=clusters, level=level)
+
+
+def spearman_influence(x: ArrayLike, y: ArrayLike) -> tuple[float, Floats]:
+    """Spearman's rank correlation and its derivative by the weight of each point, as `spearman_interval` has them.
+
+    Args:
+        x: shape (n,), finite.
+        y: shape (n,), finite.
+
+    Returns:
+        The value, and the derivatives, shape (n,), which sum to 0; all 0 where the value is NaN.
+
+    Raises:
+        BadInputError: lengths differ, or a value is not finite.
+
+    >>> rho, derivative = spearman_influence([1.0, 2, 3], [1.0, 3, 2])
+    >>> round(rho, 3), abs(float(derivative.sum())) < 1e-12
+    (0.5, True)
+    """
     a, b = finite_pair(x, y)
     n = len(a)
-    groups = cluster_codes(clusters, n)
     rho = spearman(a, b)
     if math.isnan(rho):
-        return _interval(rho, np.zeros(n), groups, level)
+        return rho, np.zeros(n)
     u, v = (midranks(a) - 0.5) / n, (midranks(b) - 0.5) / n
     mean_uv, mean_uu, mean_vv = float(np.mean(u * v)), float(np.mean(u * u)), float(np.mean(v * v))
     spread_u, spread_v = mean_uu - 0.25, mean_vv - 0.25
@@ -122,7 +159,64 @@ def spearman_interval(
     on_uu = u * u + 2 * _mean_above(a, u) - 3 * mean_uu
     on_vv = v * v + 2 * _mean_above(b, v) - 3 * mean_vv
     influence = on_uv / math.sqrt(spread_u * spread_v) - rho / 2 * (on_uu / spread_u + on_vv / spread_v)
-    return _interval(rho, influence / n, groups, level)
+    return rho, influence / n
+
+
+def interval(value: float, derivative: Floats, *, clusters: ArrayLike | None = None, level: float = 0.95) -> Interval:
+    """The interval of any correlation whose derivative by the weight of each point is known.
+
+    tanh(arctanh(value) -+ z sd / (1 - value^2)), sd^2 = G / (G - 1) sum_g (sum_{i in g} d_i)^2 over G clusters.
+
+    Args:
+        value: the correlation, in [-1, 1].
+        derivative: shape (n,).
+        clusters: integer labels, shape (n,). None: each point its own.
+        level: coverage of the interval, in (0, 1).
+
+    Returns:
+        The bounds are NaN where the value is NaN or +-1, where there are fewer than 4 clusters, or where the
+        derivatives of all clusters vanish.
+
+    Raises:
+        BadInputError: `clusters` are not integers, or `level` is outside (0, 1).
+
+    >>> interval(0.0, np.array([0.1, -0.1, 0.1, -0.1])).low < 0
+    True
+    """
+    if not 0 < level < 1:
+        raise BadInputError(f"level must lie between 0 and 1, got {level}. 0.95 gives 95 % intervals.")
+    deviation = cluster_deviation(derivative, clusters)
+    if math.isnan(value) or abs(value) >= 1 or math.isnan(deviation):
+        return Interval(value, math.nan, math.nan)
+    half = NormalDist().inv_cdf((1 + level) / 2) * deviation / ((1 - value) * (1 + value))
+    centre = math.atanh(value)
+    return Interval(value, math.tanh(centre - half), math.tanh(centre + half))
+
+
+def cluster_deviation(derivative: Floats, clusters: ArrayLike | None = None) -> float:
+    """Standard deviation of an estimate, from its derivatives by the weight of each point (infinitesimal jackknife).
+
+    Args:
+        derivative: shape (n,).
+        clusters: integer labels, shape (n,). None: each point its own.
+
+    Returns:
+        sqrt(G / (G - 1) sum_g (sum_{i in g} d_i)^2); NaN with fewer than 4 clusters, or where it vanishes.
+
+    Raises:
+        BadInputError: `clusters` are not integers, one for each point.
+
+    Source: Efron 1982, The Jackknife, ch. 6.
+
+    >>> round(cluster_deviation(np.array([0.1, -0.1, 0.1, -0.1])), 4)
+    0.2309
+    """
+    sums = np.bincount(cluster_codes(clusters, len(derivative)), weights=derivative)
+    n_clusters = len(sums)
+    if n_clusters < MIN_CLUSTERS:
+        return math.nan
+    deviation = math.sqrt(n_clusters / (n_clusters - 1) * float(sums @ sums))
+    return deviation if deviation >= 1e-12 else math.nan  # rounding; a real spread is never this small
 
 
 def cluster_codes(clusters: ArrayLike | None, n: int) -> Ints:
@@ -159,21 +253,3 @@ def _mean_above(x: Floats, values: Floats) -> Floats:
     totals = np.bincount(codes, weights=values, minlength=len(counts))
     above: Floats = totals.sum() - np.cumsum(totals) + totals / 2
     return above[codes] / len(x)
-
-
-def _interval(value: float, derivative: Floats, groups: Ints, level: float) -> Interval:
-    if not 0 < level < 1:
-        raise BadInputError(f"level must lie between 0 and 1, got {level}. 0.95 gives 95 % intervals.")
-    nothing = Interval(value, math.nan, math.nan)
-    if math.isnan(value) or abs(value) >= 1:
-        return nothing
-    sums = np.bincount(groups, weights=derivative)
-    n_clusters = len(sums)
-    if n_clusters < MIN_CLUSTERS:
-        return nothing
-    deviation = math.sqrt(n_clusters / (n_clusters - 1) * float(sums @ sums))
-    if deviation < 1e-12:  # rounding; a real spread is never this small
-        return nothing
-    half = NormalDist().inv_cdf((1 + level) / 2) * deviation / ((1 - value) * (1 + value))
-    centre = math.atanh(value)
-    return Interval(value, math.tanh(centre - half), math.tanh(centre + half))

@@ -30,7 +30,8 @@ class Truth:
     """Trained values, row by row as the source has them: one architecture may have several rows.
 
     `arch` is the literature's text, `value` a read-only float64 array of the same length, NaN where missing.
-    `space` is None where the source does not say (a CSV). `source` is for people: what, and from where.
+    `space` is None where the source does not say (a CSV). `source` is for people: what, and from where. Where `value`
+    is the mean over several trainings, `runs` has these one by one, shape (rows, trainings), NaN where missing.
 
     Raises:
         BadInputError: lengths differ, or a value is infinite.
@@ -47,9 +48,16 @@ class Truth:
     column: str
     unit: Unit
     higher_is_better: bool
+    runs: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         value = np.array(self.value, dtype=np.float64)
+        if self.runs is not None:
+            runs = np.array(self.runs, dtype=np.float64)
+            if runs.ndim != 2 or len(runs) != len(self.arch):
+                raise BadInputError(f"{self.source}: {len(self.arch)} architectures, but runs of shape {runs.shape}.")
+            runs.setflags(write=False)
+            object.__setattr__(self, "runs", runs)
         if value.shape != (len(self.arch),):
             raise BadInputError(f"{self.source}: {len(self.arch)} architectures, but values of shape {value.shape}.")
         if np.isinf(value).any():

@@ -25,8 +25,9 @@ class _Row(NamedTuple):
 def read_csv(path: Path, column: str | None = None) -> Truth:
     """Read a comma-separated UTF-8 file with a header, plain or gzipped, as a truth table.
 
-    It needs a column `arch`; the values are those of `column`, or of the only other numeric column. An empty cell
-    or "nan" is a missing value. Rows of the same architecture are all kept. Higher is taken as better.
+    It needs a column `arch`; the values are those of `column`, or of the only other numeric column. Several columns,
+    with commas between, are separate trainings: the value is their mean, of those that a row has. An empty cell or
+    "nan" is a missing value. Rows of the same architecture are all kept. Higher is taken as better.
 
     Raises:
         DataMissingError: no such file.
@@ -39,35 +40,49 @@ def read_csv(path: Path, column: str | None = None) -> Truth:
     if not rows:
         raise BadInputError(f"{path} has a header but no rows.")
     column = _only_numeric(path, header, rows) if column is None else column
-    if column not in header:
-        raise UnknownNameError.among(f"column of {path}", column, header, f"Its columns are: {_listed(header)}.")
-    if column == "arch":
-        raise BadInputError(f"column 'arch' of {path} has the architectures; choose a column with numbers.")
-    archs, values = [], []
-    arch_at, value_at = header.index("arch"), header.index(column)
-    for row in rows:
-        arch, text = row.cells[arch_at].strip(), row.cells[value_at].strip()
+    columns = [column] if column in header else [name.strip() for name in column.split(",")]
+    for name in columns:
+        if name not in header:
+            raise UnknownNameError.among(f"column of {path}", name, header, f"Its columns are: {_listed(header)}.")
+        if name == "arch":
+            raise BadInputError(f"column 'arch' of {path} has the architectures; choose a column with numbers.")
+        if columns.count(name) > 1:
+            raise BadInputError(f"column {name!r} of {path} is named twice; each training has a column of its own.")
+    arch_at = header.index("arch")
+    archs = [row.cells[arch_at].strip() for row in rows]
+    for arch, row in zip(archs, rows, strict=True):
         if not arch:
             raise BadInputError(f"{path}, line {row.line}: the 'arch' cell is empty.")
+    runs = np.column_stack([_values(path, name, header.index(name), rows) for name in columns])
+    known = ~np.isnan(runs)
+    if not known.any():
+        raise BadInputError(f"column {column!r} of {path} has no value in any row.")
+    total, count = np.where(known, runs, 0.0).sum(axis=1), known.sum(axis=1)
+    several = len(columns) > 1
+    return Truth(
+        source=f"mean of columns {_listed(columns)} of {path}" if several else f"column {column!r} of {path}",
+        space=None,
+        arch=tuple(archs),
+        value=np.divide(total, count, out=np.full(len(rows), np.nan), where=count > 0),
+        column=column,
+        unit="",
+        higher_is_better=True,
+        runs=runs if several else None,
+    )
+
+
+def _values(path: Path, column: str, at: int, rows: Iterable[_Row]) -> list[float]:
+    values = []
+    for row in rows:
+        text = row.cells[at].strip()
         value = _number(text)
         if value is None or np.isinf(value):
             raise BadInputError(
                 f"{path}, line {row.line}, column {column!r}: {_short(text)} is not a finite number "
                 "(leave the cell empty where the value is missing)."
             )
-        archs.append(arch)
         values.append(value)
-    if np.isnan(values).all():
-        raise BadInputError(f"column {column!r} of {path} has no value in any row.")
-    return Truth(
-        source=f"column {column!r} of {path}",
-        space=None,
-        arch=tuple(archs),
-        value=np.array(values),
-        column=column,
-        unit="",
-        higher_is_better=True,
-    )
+    return values
 
 
 def _text(path: Path) -> str:

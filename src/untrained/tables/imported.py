@@ -97,7 +97,8 @@ class ImportedTable(Table):
             ours, sidecar = place.column, place.sidecar
             file = open_parquet(sidecar)
         with file:
-            arch, value = _mean(query(file, sidecar, place.select))
+            rows = query(file, sidecar, place.select)
+        arch, value = _mean(rows)
         other = "" if sidecar.file_known else ", not the known file"
         return Truth(
             source=(
@@ -110,6 +111,7 @@ class ImportedTable(Table):
             column=f"{ours.dataset}:{ours.metric}",
             unit=ours.unit,
             higher_is_better=ours.higher_is_better,
+            runs=_by_seed(rows, arch, place.measured.seeds) if place.has_runs else None,
         )
 
     def _found(self) -> "dict[tuple[str, str], _Place]":
@@ -149,12 +151,17 @@ class _Place(NamedTuple):
     seed: int | None
 
     def select(self, scan: pl.LazyFrame) -> pl.LazyFrame:
-        """Architectures and values, in the order of the source."""
+        """Architectures, values and seeds, in the order of the source."""
         wanted = {name: getattr(self.measured, name) for name in ("dataset", "split", "epochs", "metric")}
         if self.seed is not None:
             wanted["seed"] = self.seed
         conditions = (pl.col(name).eq_missing(pl.lit(value)) for name, value in wanted.items())
-        return scan.filter(*conditions).select("arch", "value")
+        return scan.filter(*conditions).select("arch", "value", "seed")
+
+    @property
+    def has_runs(self) -> bool:
+        """Whether this is the mean over seeds few enough to be columns too."""
+        return self.seed is None and 1 < len(self.measured.seeds) <= MAX_SEEDS
 
 
 def import_file(entry: Entry, path: Path, *, any_digest: bool = False, progress: Steps | None = None) -> Imported:
@@ -300,3 +307,17 @@ def _mean(rows: pl.DataFrame) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     total = np.bincount(at, np.where(known, value, 0.0), len(place))
     count = np.bincount(at, known, len(place))
     return tuple(place), np.divide(total, count, out=np.full(len(place), np.nan), where=count > 0)
+
+
+def _by_seed(rows: pl.DataFrame, archs: tuple[str, ...], seeds: tuple[int, ...]) -> NDArray[np.float64]:
+    """The value of each architecture under each seed, shape (archs, seeds), NaN where it has none.
+
+    Of several values under one seed the last stands.
+    """
+    place = {arch: at for at, arch in enumerate(archs)}
+    column = {seed: at for at, seed in enumerate(seeds)}
+    runs = np.full((len(archs), len(seeds)), np.nan)
+    seeded = rows.filter(pl.col("seed").is_not_null())
+    at = np.array([place[arch] for arch in seeded["arch"]], dtype=np.int64)
+    runs[at, np.array([column[seed] for seed in seeded["seed"]], dtype=np.int64)] = seeded["value"].to_numpy()
+    return runs

@@ -14,7 +14,8 @@ def load_truth(spec: str, column: str | None = None) -> Truth:
     Args:
         spec: the path of an existing file, or of any `.csv` or `.csv.gz`; otherwise `table:dataset:metric`,
             for instance `nasbench201:cifar10:test_acc`.
-        column: which column of a CSV file; None if it has only one numeric column beside `arch`.
+        column: which column of a CSV file, or several with commas between that hold separate trainings; None if it has
+            only one numeric column beside `arch`.
 
     Raises:
         BadInputError: `spec` has neither form, `column` is given for a table, or the data is damaged.
