@@ -266,6 +266,16 @@ def test_an_exponential_that_overflows_everywhere_is_no_score() -> None:
     assert 0 < precise < 1e-37
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_not_hidden(bad: float) -> None:
+    layers = [LayerStatistics("a", {"in_data": torch.tensor([[1.0, bad]])})]
+    with pytest.raises(NoScore, match="in_data of a is not finite") as raised:
+        network_score(lambda layer: is_negative(log(standardise(layer["in_data"]))), layers)
+    assert raised.value.status is Status.NONFINITE
+    huge = [LayerStatistics("a", {"in_data": torch.full((1, 2), 3e38)})]  # whose sum alone overflows
+    assert network_score(lambda layer: is_positive(layer["in_data"]), huge) == 1
+
+
 def test_a_reading_that_is_none_is_refused() -> None:
     with pytest.raises(BadInputError, match="reading must be one of program, paper, got 'both'"):
         PROXIES["eznas_darts"].bind(reading="both")

@@ -24,8 +24,9 @@ def log_determinants(maps: NDArray[np.floating]) -> NDArray[np.floating]:
     Returns:
         Shape (matrices,), of the same type.
 
-    >>> log_determinants(np.array([[[2, 0], [0, 1]], [[1, 1], [1, 1]], [[0, 1], [1, 0]]], np.float64)).round(3)
-    array([0.693,  -inf,    nan])
+    >>> found = log_determinants(np.array([[[2.0, 0], [0, 1]], [[1, 1], [1, 1]], [[0, 1], [1, 0]]]))
+    >>> [round(float(logarithm), 3) for logarithm in found]
+    [0.693, -inf, nan]
     """
     out = np.empty(len(maps), maps.dtype)
     _eliminate(maps, out)

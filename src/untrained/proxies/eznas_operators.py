@@ -4,6 +4,7 @@ None of them writes to what it reads, unlike the authors', whose logarithms do. 
 layer raises UndefinedLayerError; such layers are left out, as in the authors' program.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -73,10 +74,14 @@ def layer_values(program: Callable[[LayerStatistics], Tensor], layers: Iterable[
     """Mean of all elements of what a program gives, for every layer; those for which it is undefined are left out.
 
     Raises:
-        NoScore: UNDEFINED where no layer has a value.
+        NoScore: UNDEFINED where no layer has a value, NONFINITE where the program would read infinity or NaN, which
+            several operators would hide.
     """
     values, reasons = [], []
     for layer in layers:
+        for name, tensor in layer.items():
+            if not math.isfinite(float(tensor.sum())) and not bool(tensor.isfinite().all()):
+                raise NoScore(Status.NONFINITE, f"{name} of {layer.weight} is not finite")
         try:
             out = program(layer)
         except UndefinedLayerError as undefined:
