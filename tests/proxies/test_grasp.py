@@ -6,7 +6,7 @@ import pytest
 import torch
 from golden_cells import BOTH, BOTH_IDS, images, score
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - its name everywhere
+from torch.nn import functional as F
 
 from untrained.batches import load_batch
 from untrained.errors import BadInputError
