@@ -15,7 +15,7 @@ from untrained.graphs.graph import Conv, Graph, GraphBuilder
 from untrained.graphs.module import GraphModule
 from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.activation_patterns import distinct_rows
-from untrained.proxies.first_cell import first_cell
+from untrained.proxies.cells import first_cell
 from untrained.proxies.model import Model
 from untrained.proxies.te_nas_regions import _patches
 from untrained.spaces import SPACES

@@ -63,7 +63,7 @@ def slow_zen(model: Any, repeats: int, n: int, gamma: float, momentum: float) ->
         noise = model.generator("zen", k)
         x = torch.randn((n, *SHAPE), generator=noise).double()
         changed = x + gamma * torch.randn((n, *SHAPE), generator=noise).double()
-        weights = {name: w.detach() for name, w in model.redraw("normal", "zen", k).items()}
+        weights = {name: w.detach() for name, w in model.again(k).items()}
         maps = []
         for x_or_changed in (x, changed):
             read, last, _ = plain_forward(weights, x_or_changed)
@@ -90,7 +90,7 @@ def test_running_variances_approach_those_of_the_batches() -> None:
     """With the same weights and images in every repeat, the 30th with momentum is one without."""
     model = plain_model()
     x = torch.from_numpy(images()).double()
-    same = [(model.redraw("normal", "zen", 0), x, x * 1.01)]
+    same = [(model.again(0), x, x * 1.01)]
     without, first = (module.zen_of(model, same, momentum=m) for m in (1.0, 0.5))
     sums = [module.zen_of(model, same * k, momentum=0.5) * k for k in (29, 30)]
     assert sums[1] - sums[0] == pytest.approx(without, abs=1e-2)
@@ -142,7 +142,7 @@ def test_a_network_that_does_not_pool_ends_in_its_last_map() -> None:
 def test_without_batch_norm_it_is_the_change_alone() -> None:
     model = plain_model(norm=False)
     x = torch.from_numpy(images()).double()
-    weights = model.redraw("normal", "zen", 0)
+    weights = model.again(0)
     maps = [model.record(y, weights=weights).calls[3].y.detach() for y in (x, x + 0.01)]
     expected = math.log(float((maps[0] - maps[1]).abs().sum()) / len(x))
     assert module.zen_of(model, [(weights, x, x + 0.01)]) == pytest.approx(expected, rel=1e-12)

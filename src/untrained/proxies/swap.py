@@ -36,11 +36,10 @@ def mean_patterns(model: "Model", batch: Batch, images: float, repeats: float) -
     """The score, computed once a model."""
     from untrained.proxies.activation_patterns import distinct_columns
     from untrained.proxies.inputs import first_images
-    from untrained.proxies.redrawing import init_of, weights_of
 
     def compute() -> float:
-        x, init = first_images(model, batch, images), init_of(model, "normal")
-        counts = [distinct_columns(model, x, weights_of(model, init, repeat)) for repeat in range(int(repeats))]
+        x = first_images(model, batch, images)
+        counts = [distinct_columns(model, x, model.again(repeat)) for repeat in range(int(repeats))]
         return sum(counts) / len(counts)
 
     return model.memo(("swap", batch.digest, images, repeats), compute)

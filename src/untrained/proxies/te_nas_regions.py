@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from untrained.errors import BadInputError
 from untrained.proxies.base import Needs, NoScore, proxy
+from untrained.proxies.cells import first_cell
 from untrained.proxies.checks import whole_numbers
-from untrained.proxies.first_cell import first_cell
 from untrained.types import Batch, Scope, Status
 
 if TYPE_CHECKING:
@@ -63,18 +63,16 @@ def _count(model: "Model", batch: Batch, network: str, n: int, repeat: int) -> i
     from untrained.proxies import inputs
     from untrained.proxies.activation_patterns import distinct_rows
     from untrained.proxies.model import Model
-    from untrained.proxies.redrawing import init_of, weights_of
 
-    init = init_of(model, "kaiming_normal_fan_in")
     if network == "full":
-        return distinct_rows(model, [inputs.first_images(model, batch, n)], weights_of(model, init, repeat))
+        return distinct_rows(model, [inputs.first_images(model, batch, n)], model.again(repeat))
     images = inputs.first_images(model, batch, len(batch.x))
     if model.network is None:
         raise NoScore(Status.UNSUPPORTED, "the network is not made of cells")
     graph = first_cell(model.network.graph, _SIZE)
-    cell = Model.of_graph(graph, init=init, seed=model.seed, dtype=str(model.dtype).removeprefix("torch."))
+    cell = Model.of_graph(graph, init=model.init, seed=model.seed, dtype=str(model.dtype).removeprefix("torch."))
     generator = model.generator("te_nas_regions", "patches", repeat)
-    return distinct_rows(cell, _patches(images, n, graph.input_shape[0], generator), weights_of(cell, init, repeat))
+    return distinct_rows(cell, _patches(images, n, graph.input_shape[0], generator), cell.again(repeat))
 
 
 def _patches(images: "Tensor", n: int, channels: int, generator: "torch.Generator") -> "Iterator[Tensor]":

@@ -50,8 +50,7 @@ def zen(
 
         ln mean_images sum |f(x) - f(x + gamma e)|  +  sum over batch norms of ln sqrt(mean over channels of variance),
 
-    averaged over `repeats` draws of weights and images. Of the batch only the shape of its images is read, no labels;
-    weights are drawn from N(0, 1) whatever `init` says.
+    averaged over `repeats` draws of weights and images. Of the batch only the shape of its images is read, no labels.
 
     The variances are the batch norms' running ones, as in the program: they begin at 1, move by `momentum` towards
     the batch's (unbiased) variance in each forward pass, first for x, then for x + gamma e, and are carried over from
@@ -74,7 +73,7 @@ def zen(
         for k in range(int(repeats)):
             noise = model.generator("zen", k)
             x, e = (torch.randn(shape, generator=noise).to(model.dtype) for _ in range(2))
-            yield model.redraw("normal", "zen", k), x, x + gamma * e
+            yield model.again(k), x, x + gamma * e
 
     return zen_of(model, draws(), momentum=momentum)
 
