@@ -1,0 +1,119 @@
+"""Time eznas_darts against the way of three passes that collects all 22 layer statistics, in one run, one thread.
+
+    python bench/layer_statistics.py [--rounds 9] [--random 4]
+
+NAS-Bench-201 networks of full size, 16 images of 32x32. Writes bench/results/layer_statistics-<machine>-<versions>.json
+and prints it. For every cell, alternating, on a network built anew: the score, which makes one forward and one backward
+pass without gradients of weights, and all statistics, which take three of each. Milliseconds, the least and the median
+of the rounds; `ratio` is that of the least, `ratio_median` the median of the rounds' own ratios. Building the network
+and drawing its weights is in neither. `slowdown` says how busy the machine was: the mean time of a fixed loop over its
+least, before and after.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from nlp_recipes import slowdown
+from whole_space import _cpu
+
+from untrained.batches import load_batch
+from untrained.graphs.cost import n_flops
+from untrained.proxies import PROXIES, Network
+from untrained.proxies.determinants import log_determinants
+from untrained.proxies.statistics import NAMES, layer_statistics
+from untrained.spaces.nasbench201 import SPACE
+
+CELLS = {
+    "all_3x3": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    "best_cifar100": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    "all_1x1": "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_1x1~0|nor_conv_1x1~1|nor_conv_1x1~2|",
+    "skip_and_pool": "|skip_connect~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|none~1|skip_connect~2|",
+}
+
+
+def timed(action: Callable[[], object]) -> tuple[float, Any]:
+    start = time.perf_counter()
+    result = action()
+    return 1e3 * (time.perf_counter() - start), result
+
+
+def measure(arch: str, rounds: int) -> dict[str, Any]:
+    """Milliseconds of the score, of its parts, and of all statistics."""
+    graph = SPACE.graph(SPACE.parse(arch))
+    batch = load_batch("normal", (3, 32, 32), 16)
+    darts = PROXIES["eznas_darts"].bind()
+    times: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        network = Network(graph)
+        network.model(*darts.weights)
+        spent, score = timed(lambda network=network: darts(network, batch))
+        times.setdefault("eznas_darts", []).append(spent)
+        model = Network(graph).model(*darts.weights)
+        spent, layers = timed(lambda model=model: layer_statistics(model, batch, NAMES))
+        times.setdefault("all_statistics", []).append(spent)
+        model = Network(graph).model(*darts.weights)
+        spent, _ = timed(lambda model=model: model.trace(batch).record)
+        times.setdefault("forward", []).append(spent)
+        spent, layers = timed(lambda model=model: layer_statistics(model, batch, ["in_grad_data"]))
+        times.setdefault("backward", []).append(spent)
+        signs = [layer["in_grad_data"].sign().contiguous().flatten(0, 1) for layer in layers]
+        spent, _ = timed(lambda signs=signs: [log_determinants(sign.numpy()) for sign in signs])
+        times.setdefault("determinants", []).append(spent)
+        spent, _ = timed(lambda signs=signs: [torch.logdet(sign) for sign in signs])
+        times.setdefault("determinants_by_torch", []).append(spent)
+    ratios = [all_ / one for all_, one in zip(times["all_statistics"], times["eznas_darts"], strict=True)]
+    return {
+        "arch": arch,
+        "gigaflops_of_16_images": round(16 * n_flops(graph) / 1e9, 2),
+        "layers": len(layers),
+        "score": round(float(score), 4),
+        "least_ms": {name: round(min(values), 1) for name, values in times.items()},
+        "median_ms": {name: round(statistics.median(values), 1) for name, values in times.items()},
+        "ratio": round(min(times["all_statistics"]) / min(times["eznas_darts"]), 2),
+        "ratio_median": round(statistics.median(ratios), 2),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--random", type=int, default=4, help="how many cells drawn at random besides the named ones")
+    options = parser.parse_args()
+
+    torch.set_num_threads(1)
+    drawn = SPACE.sample(np.random.default_rng(0), options.random)
+    cells = CELLS | {f"random_{i}": SPACE.format(arch) for i, arch in enumerate(drawn)}
+    measure(CELLS["all_1x1"], 1)  # compiles, and wakes the libraries
+    result: dict[str, Any] = {
+        "benchmark": "eznas_darts and all layer statistics, NAS-Bench-201, 16 images of 32x32, one thread",
+        "cpu": _cpu(),
+        "cores": joblib.cpu_count(),
+        "versions": {name: version(name).partition("+")[0] for name in ("untrained", "torch", "numba", "numpy")}
+        | {"python": platform.python_version()},
+        "rounds": options.rounds,
+        "slowdown_before": slowdown(),
+        "cells": {name: measure(arch, options.rounds) for name, arch in cells.items()},
+        "slowdown_after": slowdown(),
+    }
+    text = json.dumps(result, indent=2)
+    print(text)
+    name = f"layer_statistics-{joblib.cpu_count()}x{_cpu().lower().replace(' ', '_')}"
+    name += f"-torch{version('torch').partition('+')[0]}-py{platform.python_version()}.json"
+    path = Path(__file__).parent / "results" / "".join(c for c in name if c.isalnum() or c in "._-")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text + "\n")
+    print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""EZNAS's program `pnas`: where a small perturbation changes gradients, against their sign."""
+
+from typing import TYPE_CHECKING
+
+from untrained.proxies.base import Needs, proxy
+from untrained.types import Batch, Scope
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from untrained.proxies.model import Model
+    from untrained.proxies.statistics import LayerStatistics
+
+
+def program(layer: "LayerStatistics") -> "Tensor":
+    """kl_div(standardise(standardise(standardise(act_grad_perturb))), is_positive(act_grad_data))."""
+    from untrained.proxies.eznas_operators import is_positive, kl_div, standardise
+
+    return kl_div(standardise(standardise(standardise(layer["act_grad_perturb"]))), is_positive(layer["act_grad_data"]))
+
+
+@proxy(
+    version=1,
+    needs=Needs.STATISTICS,
+    scope=Scope.KEY,
+    init="kaiming_normal_fan_out",
+    cite="Akhauri et al. 2022 (EZNAS), arXiv:2209.07413, the program named pnas",
+    cost="two forwards, two backwards without weight gradients",
+)
+def eznas_pnas(model: "Model", batch: Batch) -> float:
+    """Mean over layers of minus the standardised change of the gradient where the gradient is positive, per image.
+
+    Over all ReLU, convolution and batch norm in a row, with g the gradient of the sum of all logits at the batch
+    norm's output and d what a perturbation of the images by 0.1 N(0, 1) changes it by: -sum of z(d) where g > 0, over
+    the number of images; z is (d - mean) / standard deviation. That is the program's kl_div, no divergence here, as
+    neither argument is a distribution. No labels. Where no gradient changes, the layer's value is 0.
+
+    A sum of terms of both signs: expect few stable digits, and more noise between seeds than from other programs.
+    """
+    from untrained.proxies.eznas_operators import network_score
+    from untrained.proxies.statistics import layer_statistics
+
+    return network_score(program, layer_statistics(model, batch, ["act_grad_data", "act_grad_perturb"]))
