@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from untrained.batches import load_batch, make_batch
-    from untrained.engine import ScoreTable, score
+    from untrained.engine import ScoreTable, score, score_module
     from untrained.proxies import PROXIES, Network, proxy
     from untrained.report import Comparison, Leaderboard, correlate, leaderboard
-    from untrained.spaces import SPACES, FiniteSpace, Space
+    from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
 
@@ -24,6 +24,7 @@ __all__ = [
     "TABLES",
     "Arch",
     "Batch",
+    "ChoiceSpace",
     "Comparison",
     "FiniteSpace",
     "Leaderboard",
@@ -40,16 +41,18 @@ __all__ = [
     "load_batch",
     "load_truth",
     "make_batch",
+    "own_space",
     "proxy",
     "score",
+    "score_module",
 ]
 
 _HOMES = {
     "batches": ("load_batch", "make_batch"),
-    "engine": ("ScoreTable", "score"),
+    "engine": ("ScoreTable", "score", "score_module"),
     "proxies": ("PROXIES", "Network", "proxy"),
     "report": ("Comparison", "Leaderboard", "correlate", "leaderboard"),
-    "spaces": ("SPACES", "FiniteSpace", "Space"),
+    "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),
 }

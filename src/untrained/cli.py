@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from untrained.cli_data import app as data
+from untrained.cli_lists import proxies, spaces
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UntrainedError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from untrained.spaces import Space
-    from untrained.types import Arch, Progress
+    from untrained.types import Arch, Progress, Task
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -113,7 +114,13 @@ def demo(
 
 @app.command()
 def score(
-    space: Annotated[str, typer.Argument(help="Where architectures come from; `untrained spaces` lists them.")],
+    space: Annotated[
+        str,
+        typer.Argument(
+            help="Where architectures come from; `untrained spaces` lists them. Or networks of your own, "
+            "package.module:object: a dict of names and functions, an iterable of modules, or a ChoiceSpace."
+        ),
+    ],
     proxies: Annotated[str, typer.Option(help="Names with commas between; parameters in parentheses.")] = "epsinas",
     archs: Annotated[
         str | None, typer.Option(help="File with one architecture a line, or - for standard input.")
@@ -122,6 +129,12 @@ def score(
     seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
     batch: BatchName = None,
     batch_size: BatchSize = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help="What networks read, e.g. 3,32,32; as the batch is if not given.")
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="How many classes networks tell apart; found out if not given.")
+    ] = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
     pool: Annotated[
@@ -140,20 +153,14 @@ def score(
       untrained score nasbench201 --proxies "epsinas(low=1e-4)" --batch cifar10:train
       untrained score nasbench201 --proxies "rank(epsinas,params),vote(epsinas,params,depth)" --sample 500 --out runs/a
       untrained score nasbench201 --proxies "rank(epsinas,params)" --archs mine.txt --pool runs/a
+      untrained score my_networks:NETWORKS --proxies epsinas,params --input-shape 3,32,32 --classes 10
     """
     from untrained.engine import plan, run
     from untrained.report import console as show
-    from untrained.spaces import SPACES
 
-    found_space = SPACES[space]
-    wanted = plan(
-        found_space,
-        proxies,
-        archs=_archs(found_space, archs, sample, seed),
-        batch=batch,
-        batch_size=batch_size,
-        pool=pool,
-    )
+    found_space, task = _space(space, input_shape, classes)
+    listed = _archs(found_space, archs, sample, seed)
+    wanted = plan(found_space, proxies, archs=listed, task=task, batch=batch, batch_size=batch_size, pool=pool)
     stdout = _console()
     if dry_run:
         for line in show.plan_lines(wanted, workers or os.cpu_count() or 1):
@@ -261,38 +268,8 @@ def leaderboard(
                     stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
 
 
-@app.command()
-def spaces() -> None:
-    """List the spaces."""
-    from untrained.spaces import SPACES, FiniteSpace
-
-    for name in SPACES:
-        space = SPACES[name]
-        size = f"{len(space):,} architectures" if isinstance(space, FiniteSpace) else "too many to list"
-        typer.echo(f"{name:<16}{size:<24}{space.title} [{space.cite}]")
-
-
-@app.command()
-def proxies(
-    name: Annotated[str | None, typer.Argument(help="One proxy, with its formula and when not to trust it.")] = None,
-) -> None:
-    """List the proxies: what each is, reads and costs, its parameters and source.
-
-    Example:
-      untrained proxies naswot
-    """
-    from untrained.engine.aggregate import NAMED
-    from untrained.proxies import PROXIES
-    from untrained.report import console as show
-
-    if name is not None:
-        _console().print(show.proxy(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
-        return
-    stdout = _console()
-    stdout.print(show.proxies([PROXIES[known] for known in PROXIES]))
-    stdout.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
-    for known, named in NAMED.items():
-        stdout.print(f"{known} = {named.method}({named.members}) [{named.cite}]", markup=False, highlight=False)
+app.command()(spaces)
+app.command()(proxies)
 
 
 @app.command()
@@ -349,6 +326,30 @@ def main() -> None:
 def _fail(message: str) -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
     raise SystemExit(2)
+
+
+def _space(name: str, input_shape: str | None, classes: int | None) -> "tuple[Space, Task | None]":
+    """A space by its name, and the task if another than its own is asked for."""
+    from dataclasses import replace
+
+    from untrained.spaces import ModuleSpace, find_space
+
+    space = find_space(name)
+    shape = None if input_shape is None else _shape(input_shape)
+    if isinstance(space, ModuleSpace):
+        return space.of(shape, classes), None
+    if shape is None and classes is None:
+        return space, None
+    return space, replace(
+        space.task, input_shape=shape or space.task.input_shape, n_classes=classes or space.task.n_classes
+    )
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    numbers = [part.strip() for part in text.split(",")]
+    if len(numbers) not in (1, 3) or not all(number.isdecimal() and int(number) for number in numbers):
+        raise BadInputError(f"cannot read --input-shape {text!r}. Write channels,height,width, or steps for texts.")
+    return tuple([int(number) for number in numbers])
 
 
 def _archs(space: "Space", source: str | None, sample: int | None, seed: int) -> "list[Arch] | None":

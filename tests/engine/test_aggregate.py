@@ -11,10 +11,10 @@ import pytest
 from scipy.stats import rankdata
 
 from untrained.engine import ScoreTable, aggregate, parse_asked, plan, score
-from untrained.engine.aggregate import NAMED, available
+from untrained.engine.aggregate import available
 from untrained.engine.store import read_parts, read_run
 from untrained.errors import BadInputError, RunConflictError, UnknownNameError
-from untrained.proxies import PROXIES, Proxy
+from untrained.proxies import NAMED, PROXIES, Proxy
 from untrained.report import correlate, load_scores
 from untrained.spaces import SPACES
 from untrained.tables import Truth

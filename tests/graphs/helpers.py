@@ -31,10 +31,14 @@ def graphs(draw: Any) -> Graph:
             maps.append(step(draw, b, maps, x))
         except GraphError:  # the window is larger than what is left of the map
             continue
-    features = b.global_avg_pool(maps[-1 - draw(st.integers(0, min(2, len(maps) - 1)))])
+    last = maps[-1 - draw(st.integers(0, min(2, len(maps) - 1)))]
+    features = b.global_avg_pool(last)
     top = features
-    for _ in range(draw(st.integers(0, 2))):
-        top = b.linear(top, draw(st.integers(1, 4)), bias=draw(st.booleans()))
+    for depth in range(draw(st.integers(0, 2))):
+        read = b.flatten(last) if depth == 0 and draw(st.booleans()) else top
+        top = b.linear(read, draw(st.integers(1, 4)), bias=draw(st.booleans()))
+        if draw(st.booleans()):
+            top = draw(st.sampled_from([b.relu, b.relu6]))(top)
     return b.build(draw(st.sampled_from([[top], [features, top], [top, features]])))
 
 
@@ -66,6 +70,10 @@ def batch_norm(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
 
 def relu(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
     return b.relu(x)
+
+
+def relu6(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
+    return b.relu6(x)
 
 
 def skip(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
@@ -113,7 +121,7 @@ def max_pool(draw: Any, b: GraphBuilder, maps: list[int], x: int) -> int:
 
 Step = Callable[[Any, GraphBuilder, list[int], int], int]
 STEPS: list[Step] = [conv, depthwise, batch_norm, relu, skip, zero, total, concat, avg_pool, max_pool, truncate, halve]
-STEPS += [conv, relu_conv_norm, relu_conv_norm, total]  # more of what networks are made of
+STEPS += [relu6, conv, relu_conv_norm, relu_conv_norm, total]  # more of what networks are made of
 
 
 def rewritten(graph: Graph, rng: np.random.Generator) -> Graph:

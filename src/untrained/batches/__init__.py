@@ -1,5 +1,5 @@
 """Input batches: `load_batch("grey_ramp", (3, 32, 32))`. Made-up ones: base.py; published: images.py and texts.py."""
 
-from untrained.batches.base import DEFAULT_SIZE, NAMED, NAMED_TEXTS, load_batch, make_batch, make_texts
+from untrained.batches.base import DEFAULT_SIZE, NAMED, NAMED_TEXTS, load_batch, make_batch, make_texts, shape_of
 
-__all__ = ["DEFAULT_SIZE", "NAMED", "NAMED_TEXTS", "load_batch", "make_batch", "make_texts"]
+__all__ = ["DEFAULT_SIZE", "NAMED", "NAMED_TEXTS", "load_batch", "make_batch", "make_texts", "shape_of"]

@@ -209,6 +209,18 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
     return make_batch(x[:size], path.name, labels)
 
 
+def shape_of(source: str) -> Shape | None:
+    """The shape of one image or text of a batch that `load_batch` reads; None if it has whatever shape is asked for.
+
+    Raises:
+        DataMissingError, BadInputError: a file that is missing or cannot be read.
+    """
+    official = source.partition("@")[0].partition(":")[0]
+    if official in IMAGE_SETS:
+        return IMAGE_SETS[official].shape
+    return _read(Path(source))[0].shape[1:] if source.endswith((".npy", ".npz")) else None
+
+
 def _official_images(name: str, given: str | None, shape: Shape, size: int) -> Batch:
     official, *choice = name.split(":")
     images = IMAGE_SETS[official]

@@ -9,37 +9,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from untrained.engine.store import read_archs, read_rows, read_run, refuse_other_protocol
 from untrained.engine.worker import Row
 from untrained.errors import BadInputError, RunConflictError, UnknownNameError
-from untrained.proxies import PROXIES, BoundProxy, parse_proxies
+from untrained.proxies import NAMED, PROXIES, BoundProxy, parse_proxies
 from untrained.proxies.base import Parameter, split_list
 from untrained.spaces import Space
 from untrained.stats import AGGREGATIONS
 from untrained.types import Scope, Status
 
 _VERSION: Final = 1  # raise it when an aggregate of the same member scores gives other numbers
-
-
-class _Named(NamedTuple):
-    method: str
-    members: str
-    cite: str
-
-
-NAMED: Final[Mapping[str, _Named]] = {
-    "az_nas": _Named(
-        "rank",
-        "az_nas_expressivity,az_nas_progressivity,az_nas_trainability,az_nas_complexity",
-        "Lee and Ham 2024 (AZ-NAS), arXiv 2403.19232",
-    ),
-    "te_nas": _Named("mean_rank", "te_nas_ntk,te_nas_regions", "Chen et al. 2021 (TE-NAS), arXiv 2102.11535"),
-}
-"""Aggregates that papers name: method and members."""
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,15 @@ from typing import Any
 import joblib
 import polars as pl
 
-from untrained.batches import load_batch
+from untrained.batches import load_batch, shape_of
 from untrained.engine.aggregate import Aggregate, Asked, Pool, aggregate, members_of, parse_asked, read_pool
 from untrained.engine.store import Store
 from untrained.engine.table import COLUMNS, ScoreTable
 from untrained.engine.worker import Item, Row, compile_kernels, work
 from untrained.errors import BadInputError
+from untrained.graphs.graph import Graph
 from untrained.proxies import BoundProxy, Needs
-from untrained.spaces import SPACES, FiniteSpace, Space
+from untrained.spaces import FiniteSpace, ModuleSpace, Space, find_space
 from untrained.types import Arch, Batch, Progress, Scope, Task
 
 _CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
@@ -57,7 +58,7 @@ class Plan:
             "space_version": self.space.version,
             "task": {**asdict(self.task), "input_shape": list(self.task.input_shape)},
             "batch": {"name": self.batch.name, "n": len(self.batch.x), "digest": self.batch.digest},
-            "proxies": {bound.text: bound.proxy.protocol for bound in self.proxies},
+            "proxies": {proxy.text: {**proxy.proxy.protocol, "scope": proxy.scope.value} for proxy in self.proxies},
         }
 
 
@@ -76,9 +77,13 @@ def plan(
     Raises:
         UntrainedError: an unknown name, a malformed architecture or a batch that does not fit; the message says which.
     """
-    space = SPACES[space] if isinstance(space, str) else space
+    space = find_space(space) if isinstance(space, str) else space
+    if isinstance(space, ModuleSpace):
+        space = _fitted(space, task, batch)
     task = task or space.task
     asked = parse_asked(proxies, space.published) if isinstance(proxies, str) else list(proxies)
+    if space.own_weights:
+        asked = [_narrowed(one) for one in asked]
     bound = members_of(asked)
     if archs is not None:
         listed = [space.parse(a) if isinstance(a, str) else a for a in archs]
@@ -94,12 +99,12 @@ def plan(
     if images.x.shape[1:] != task.input_shape:
         expected = ", ".join(map(str, task.input_shape))
         raise BadInputError(f"batch {images.name}: expected shape (n, {expected}), got {images.x.shape}.")
-    scopes = dict.fromkeys(proxy.proxy.scope for proxy in bound)
+    scopes = dict.fromkeys(proxy.scope for proxy in bound)
     keys = {scope: [space.canonical(arch, scope) for arch in listed] for scope in scopes}
     wanted: dict[Arch, list[tuple[str, str]]] = {}
     for proxy in bound:
         first: dict[str, Arch] = {}
-        for arch, key in zip(listed, keys[proxy.proxy.scope], strict=True):
+        for arch, key in zip(listed, keys[proxy.scope], strict=True):
             first.setdefault(key, arch)
         for key, arch in first.items():
             wanted.setdefault(arch, []).append((proxy.text, key))
@@ -110,6 +115,36 @@ def plan(
     if not found.aggregates:
         raise BadInputError("a pool is for aggregates such as rank(epsinas,params); none is asked for.")
     return replace(found, pool=read_pool(Path(pool), found.aggregates, space, found.protocol))
+
+
+def _fitted(space: ModuleSpace, task: Task | None, batch: str | Batch | None) -> ModuleSpace:
+    """The user's networks for a task, or for what the batch holds; of texts for as many words as the first knows."""
+    if task is not None:
+        return space.of(task.input_shape, task.n_classes)
+    if not space.shape_given:
+        shape = batch.x.shape[1:] if isinstance(batch, Batch) else shape_of(batch or "")
+        space = space if shape is None else space.of(shape)
+    is_text = len(space.task.input_shape) == 1
+    return space.of(n_classes=space.count_classes()) if is_text and not space.classes_given else space
+
+
+@dataclass(frozen=True)
+class _OfOwnWeights(BoundProxy):
+    """A proxy that reads weights, where networks come with weights: those equal in structure share no score."""
+
+    @property
+    def scope(self) -> Scope:
+        return Scope.CODE
+
+
+def _narrowed(asked: Asked) -> Asked:
+    if isinstance(asked, Aggregate):
+        return replace(asked, members=tuple([_narrow(member) for member in asked.members]))
+    return _narrow(asked)
+
+
+def _narrow(proxy: BoundProxy) -> BoundProxy:
+    return _OfOwnWeights(proxy.proxy, proxy.parameters) if proxy.proxy.needs_weights else proxy
 
 
 def _images(source: str, size: int | None, own_size: int, task: Task) -> Batch:
@@ -134,7 +169,7 @@ def score(
     """Score architectures of a space with proxies.
 
     Args:
-        space: a name of SPACES, or a space.
+        space: a name of SPACES, a space, or the user's own networks, "package.module:object".
         proxies: names, separated by commas, with parameters in parentheses: "epsinas(low=1e-4,high=10),params"; or
             proxies of one's own, bound: [my_proxy.bind(weight=2.0)].
             Parameters not given are those published for this space, where there are any. Several proxies as one:
@@ -228,8 +263,8 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
         yield from (work(chunk, *settings) for chunk in chunks)
         return
     if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
-        network = wanted.space.graph(items[0].arch, wanted.task)
-        compile_kernels(type(network).__name__)  # here once, so that the processes find the result on disk
+        kind = Graph if wanted.space.own_weights else type(wanted.space.graph(items[0].arch, wanted.task))
+        compile_kernels(kind.__name__)  # here once, so that the processes find the result on disk
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
     yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
 

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from untrained.errors import GraphError, MissingDependencyError
 from untrained.graphs.graph import Graph, GraphBuilder
 from untrained.graphs.recurrent import Recurrent
 from untrained.proxies import BoundProxy, Needs, Network
-from untrained.spaces import Space
+from untrained.spaces import ModuleSpace, Space
 from untrained.types import Arch, Batch, Outcome, Status, Task
 
 
@@ -47,7 +47,7 @@ def work(items: Sequence[Item], space: Space, proxies: Mapping[str, BoundProxy],
     full = any(proxy.proxy.needs_weights for proxy in proxies.values())
     with nullcontext() if full else _collector_paused():
         for arch, asked in items:
-            network = Network(space.graph(arch, task))
+            network = _network(space, arch, task)
             weights = None
             for text, key in sorted(asked, key=lambda pair: str(proxies[pair[0]].weights)):
                 proxy = proxies[text]
@@ -60,6 +60,12 @@ def work(items: Sequence[Item], space: Space, proxies: Mapping[str, BoundProxy],
                     )
                 rows.append(_row(network, proxy, batch, key))
     return rows
+
+
+def _network(space: Space, arch: Arch, task: Task) -> Network:
+    if isinstance(space, ModuleSpace):
+        return Network.of_module(partial(space.module, arch), task.input_shape)
+    return Network(space.graph(arch, task))
 
 
 def _row(network: Network, proxy: BoundProxy, batch: Batch, key: str) -> Row:
@@ -106,8 +112,12 @@ def _prepare(network: Network, proxy: BoundProxy) -> None:
     if proxy.proxy.needs_weights:
         network.model(*proxy.weights)
     elif Needs.RESPONSES in proxy.proxy.needs:
-        compile_kernels(type(network.graph).__name__)
-        _ = network.width1
+        try:
+            compile_kernels(type(network.graph).__name__)
+            _ = network.width1
+        except GraphError:
+            if not network.full_responses:
+                raise
 
 
 def _outcome(name: str, result: object) -> Outcome:

@@ -14,6 +14,7 @@ from itertools import permutations
 from typing import Any, TypeVar
 
 from untrained.graphs.graph import (
+    GELU,
     TRAINABLE,
     AvgPool,
     BatchNorm,
@@ -21,6 +22,7 @@ from untrained.graphs.graph import (
     Conv,
     GlobalAvgPool,
     Graph,
+    Hardswish,
     Identity,
     Input,
     Linear,
@@ -29,9 +31,11 @@ from untrained.graphs.graph import (
     Operation,
     Product,
     ReLU,
+    ReLU6,
     Shape,
     Shift,
     Sigmoid,
+    SiLU,
     Sum,
     Zero,
     input_operation,
@@ -193,7 +197,7 @@ def _sums_read_by_sums_only(graph: Graph) -> frozenset[int]:
     return frozenset(sums - read_otherwise)
 
 
-_CHANNELWISE = (ReLU, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Shift, Concat)
+_CHANNELWISE = (ReLU, ReLU6, SiLU, GELU, Hardswish, BatchNorm, AvgPool, MaxPool, GlobalAvgPool, Shift, Concat)
 
 
 def _concats_in_any_order(graph: Graph) -> list[int]:

@@ -18,6 +18,10 @@ _LOOKS: dict[type[g.Operation], tuple[str, str, str]] = {
     g.Conv: ("conv", "#c5dbf4", "#2763a8"),
     g.BatchNorm: ("batch norm", "#fdebcf", "#c07f1d"),
     g.ReLU: ("relu", "#fdebcf", "#c07f1d"),
+    g.ReLU6: ("relu6", "#fdebcf", "#c07f1d"),
+    g.SiLU: ("silu", "#fdebcf", "#c07f1d"),
+    g.GELU: ("gelu", "#fdebcf", "#c07f1d"),
+    g.Hardswish: ("hardswish", "#fdebcf", "#c07f1d"),
     g.LeakyReLU: ("leaky relu", "#fdebcf", "#c07f1d"),
     g.Sigmoid: ("sigmoid", "#fdebcf", "#c07f1d"),
     g.Tanh: ("tanh", "#fdebcf", "#c07f1d"),
@@ -30,6 +34,7 @@ _LOOKS: dict[type[g.Operation], tuple[str, str, str]] = {
     g.AvgPool: ("avg pool", "#d5ecd4", "#3f8f4a"),
     g.MaxPool: ("max pool", "#d5ecd4", "#3f8f4a"),
     g.GlobalAvgPool: ("global avg pool", "#d5ecd4", "#3f8f4a"),
+    g.Flatten: ("flatten", "#ffffff", "#4a4f57"),
     g.Linear: ("linear", "#e6daf0", "#7b52a0"),
 }
 _SIGNS: dict[type[g.Operation], str] = {g.Sum: "+", g.Product: "×"}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from typing import NamedTuple, TypeVar, dataclass_transform
 from zlib import crc32
 
@@ -74,6 +75,26 @@ class BatchNorm(_Operation):
 @_operation
 class ReLU(_Operation):
     """max(x, 0)."""
+
+
+@_operation
+class ReLU6(_Operation):
+    """min(max(x, 0), 6)."""
+
+
+@_operation
+class SiLU(_Operation):
+    """x / (1 + exp(-x)), also called swish."""
+
+
+@_operation
+class GELU(_Operation):
+    """x times the probability that a normal number is below x, the exact form."""
+
+
+@_operation
+class Hardswish(_Operation):
+    """x * min(max(x + 3, 0), 6) / 6."""
 
 
 @_operation
@@ -156,6 +177,11 @@ class GlobalAvgPool(_Operation):
 
 
 @_operation
+class Flatten(_Operation):
+    """A feature map written as a vector: channels, then rows, then columns."""
+
+
+@_operation
 class Linear(_Operation):
     """Dense layer: a weight matrix for each input vector, whose results are added up, and at most one bias."""
 
@@ -170,6 +196,10 @@ Operation = (
     | Conv
     | BatchNorm
     | ReLU
+    | ReLU6
+    | SiLU
+    | GELU
+    | Hardswish
     | LeakyReLU
     | Sigmoid
     | Tanh
@@ -182,6 +212,7 @@ Operation = (
     | AvgPool
     | MaxPool
     | GlobalAvgPool
+    | Flatten
     | Linear
 )
 
@@ -299,6 +330,10 @@ class GraphBuilder:
         """max(x, 0)."""
         return self.add(_RELU, (x,))
 
+    def relu6(self, x: int) -> int:
+        """min(max(x, 0), 6)."""
+        return self.add(_RELU6, (x,))
+
     def leaky_relu(self, x: int) -> int:
         """X where x is positive, x / 100 elsewhere."""
         return self.add(_LEAKY_RELU, (x,))
@@ -346,6 +381,10 @@ class GraphBuilder:
     def global_avg_pool(self, x: int) -> int:
         """Mean over all positions."""
         return self.add(_GLOBAL_AVG_POOL, (x,))
+
+    def flatten(self, x: int) -> int:
+        """A feature map as a vector."""
+        return self.add(_FLATTEN, (x,))
 
     def linear(self, x: int | Sequence[int], out_features: int, *, bias: bool = True) -> int:
         """A dense layer on one vector, or on several."""
@@ -436,6 +475,8 @@ def infer_shape(operation: Operation, inputs: tuple[Shape, ...]) -> Shape:
             if any(2 * pad > reach for pad, reach in zip(padding, kernel, strict=True)):
                 raise GraphError(f"padding {padding} of a pool must be at most half of its window {kernel}")
             return (channels, *map(_window_count, size, kernel, stride, padding, (1, 1)))
+        case Flatten():
+            return (prod(_feature_map(shape)),)
         case BatchNorm() | GlobalAvgPool():
             channels = _feature_map(shape)[0]
             return shape if isinstance(operation, BatchNorm) else (channels,)
@@ -464,6 +505,7 @@ def _window_count(size: int, kernel: int, stride: int, padding: int, dilation: i
 # Operations are values: equal ones are built once and shared, since whole spaces of graphs are built in seconds.
 _IDENTITY = Identity()
 _BATCH_NORM, _RELU, _SUM, _CONCAT, _GLOBAL_AVG_POOL = BatchNorm(), ReLU(), Sum(), Concat(), GlobalAvgPool()
+_RELU6, _FLATTEN = ReLU6(), Flatten()
 _LEAKY_RELU, _SIGMOID, _TANH, _PRODUCT, _BLEND = LeakyReLU(), Sigmoid(), Tanh(), Product(), Blend()
 
 

@@ -37,7 +37,7 @@ STATISTIC_WORDS = 4  # norm, rectified, weighted, multiplicity
 
 _SMALL = 1e-30  # planes below it get an exact bound, since they may be about to underflow
 
-CONV, AVG_POOL, AVG_POOL_PADDED, MAX_POOL, STEM = 0, 1, 2, 3, 4
+CONV, AVG_POOL, AVG_POOL_PADDED, MAX_POOL, STEM, RELU6 = 0, 1, 2, 3, 4, 5
 
 Array = NDArray[Any]
 _options: Any = {"cache": True, "nogil": True, "error_model": "numpy"}
@@ -252,6 +252,14 @@ def _add_rectified(dst: Array, a: Array, floor: Any, weight: Any) -> None:
 def _larger(dst: Array, a: Array) -> None:
     for i in range(dst.size):
         dst[i] = a[i] if a[i] > dst[i] or a[i] != a[i] else dst[i]  # NaN wins, as in torch
+
+
+@_leaf
+def _clamp(dst: Array, src: Array) -> None:
+    low, high = dst.dtype.type(0.0), dst.dtype.type(6.0)
+    for i in range(dst.size):
+        t = low if src[i] < low else src[i]
+        dst[i] = high if t > high else t
 
 
 @_leaf
@@ -765,6 +773,8 @@ def run(
                     begin = offsets[record[1]] + ready[k] * columns * n
                     if record[0] == AVG_POOL or record[0] == AVG_POOL_PADDED:
                         _average_row(space, begin, taps, n_rows, n, all_runs[k], record)
+                    elif record[0] == RELU6:
+                        _clamp(space[begin : begin + length], row)
                     elif record[0] == STEM:
                         _stem_row(space, begin, taps, n_rows, n, all_runs[k], offsets, record[3], w)
                     else:

@@ -28,12 +28,14 @@ from untrained.graphs.graph import (
     Node,
     Operation,
     ReLU,
+    ReLU6,
     Shape,
     Shift,
     Sum,
     Truncate,
     Zero,
 )
+from untrained.graphs.vectors import as_maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,17 @@ def lower(graph: Graph) -> Program:
     Raises:
         GraphError: an operation that constant weights do not reduce to planes.
     """
-    return _Lowering(simplify(Graph(graph.nodes, graph.outputs[:1]))).program()
+    live = simplify(Graph(graph.nodes, graph.outputs[:1]))
+    return _Lowering(live if _ends_pooled(live) else as_maps(live)).program()
+
+
+def _ends_pooled(graph: Graph) -> bool:
+    """Whether vectors are nothing but the mean over all positions, and linear layers of it one after the other."""
+    return all(
+        isinstance(node.operation, Linear | GlobalAvgPool | Zero) or len(node.shape) == 3 for node in graph.nodes
+    ) and not any(
+        len(node.shape) == 3 and any(len(graph.nodes[i].shape) == 1 for i in node.inputs) for node in graph.nodes
+    )
 
 
 class _Term(NamedTuple):
@@ -110,6 +122,7 @@ class _Shifted:
     left: int
 
 
+_ONE_POSITION = MaxPool((1, 1), (1, 1), (0, 0))
 _Plane = _Term | _Sum | _Rectified | _Shifted
 _Value = list[tuple[_Plane | None, int]]  # planes with multiplicities, None for zeros; they add up to the channels
 
@@ -163,6 +176,8 @@ class _Lowering:
         match operation:
             case ReLU():
                 return [(plane and self._relu(plane), m) for plane, m in values[inputs[0]]]
+            case ReLU6():
+                return [(plane and self._relu6(plane, shape), m) for plane, m in values[inputs[0]]]
             case BatchNorm():
                 return [(plane and self._norm(plane), m) for plane, m in values[inputs[0]]]
             case Conv():
@@ -247,6 +262,12 @@ class _Lowering:
                 return _Shifted(self._relu(of), up, left)
             case _:
                 return plane
+
+    def _relu6(self, plane: _Plane, shape: Shape) -> _Plane:
+        """Stored, as a window of one position: terms know a floor and no ceiling."""
+        if isinstance(plane, _Shifted):
+            return _Shifted(self._relu6(plane.of, shape), plane.up, plane.left)
+        return self._windowed(kernels.RELU6, _ONE_POSITION, (1, 1), plane, 1, shape)
 
     def _norm(self, plane: _Plane) -> _Plane:
         term = self._term(plane)

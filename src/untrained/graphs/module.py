@@ -7,13 +7,16 @@ from numpy.typing import NDArray
 
 from untrained.errors import GraphError, MissingDependencyError
 from untrained.graphs.graph import (
+    GELU,
     AvgPool,
     BatchNorm,
     Blend,
     Concat,
     Conv,
+    Flatten,
     GlobalAvgPool,
     Graph,
+    Hardswish,
     Identity,
     Input,
     LeakyReLU,
@@ -22,9 +25,11 @@ from untrained.graphs.graph import (
     Operation,
     Product,
     ReLU,
+    ReLU6,
     Shape,
     Shift,
     Sigmoid,
+    SiLU,
     Sum,
     Tanh,
     Truncate,
@@ -214,6 +219,14 @@ def _apply(operation: Operation, inputs: list[Tensor], shape: Shape) -> Tensor:
         case Blend():
             gate, one, other = inputs
             return gate * one + (1 - gate) * other
+        case ReLU6():
+            return nn.functional.relu6(inputs[0])
+        case SiLU():
+            return nn.functional.silu(inputs[0])
+        case GELU():
+            return nn.functional.gelu(inputs[0])
+        case Hardswish():
+            return nn.functional.hardswish(inputs[0])
         case LeakyReLU():
             return nn.functional.leaky_relu(inputs[0])
         case Sigmoid():
@@ -228,5 +241,7 @@ def _apply(operation: Operation, inputs: list[Tensor], shape: Shape) -> Tensor:
             return nn.functional.pad(inputs[0], (0, left, 0, up))[:, :, up:, left:]
         case GlobalAvgPool():
             return inputs[0].mean(dim=(2, 3))
+        case Flatten():
+            return inputs[0].flatten(1)
         case Input() | _:
             raise GraphError(f"{operation} cannot be run")

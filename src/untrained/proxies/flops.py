@@ -1,6 +1,5 @@
 """flops: multiply-accumulates, as the published tables count."""
 
-from untrained.graphs import cost
 from untrained.proxies.base import Needs, proxy
 from untrained.proxies.network import Network
 from untrained.types import Batch, Scope
@@ -13,4 +12,4 @@ def flops(network: Network, _: Batch) -> float:
     Convolutions and linear layers, biases included; norms, activations and pools are free. The "FLOPs" of the
     NAS-Bench-201 and NATS-Bench files.
     """
-    return float(cost.n_flops(network.graph))
+    return float(network.n_flops)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from untrained.proxies.base import Needs, proxy
+from untrained.proxies.saliency import weights_and_gradients
 from untrained.types import Batch, Scope
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ def grad_norm(model: "Model", batch: Batch) -> float:
 
     sum over layers l of ||dL/dW_l||_2, with L the mean cross entropy of the batch; biases and norms are left out, as
     in the paper's program. Grows with the number of layers.
+
+    >>> from untrained.batches import load_batch
+    >>> from untrained.proxies import Network
+    >>> from untrained.spaces.nasbench201 import SPACE
+    >>> grad_norm.bind()(Network(SPACE.graph(SPACE[15624])), load_batch("normal", (3, 32, 32), 4)) > 0
+    True
     """
-    grads = model.trace(batch).grads
-    return sum(float(grads[name].norm()) for name in model.layer_weights)
+    return sum(float(grad.norm()) for _, grad in weights_and_gradients(model, batch))

@@ -61,6 +61,7 @@ class Model:
         module: nn.Module,
         weights: Weights,
         *,
+        init: str = "default",
         seed: int = 0,
         content: str = "",
         dtype: str = "float32",
@@ -71,6 +72,7 @@ class Model:
         Args:
             module: the network; kept, never changed.
             weights: its parameters by name.
+            init: the initialisation by which `again` draws others.
             seed: of whatever proxies draw.
             content: what the network is, in a few letters: weights are drawn from it and the seed.
             dtype: float32 or float64.
@@ -81,6 +83,7 @@ class Model:
         self.weights: dict[str, Tensor] = {
             name: w.detach().to(self.dtype).clone().requires_grad_() for name, w in weights.items()
         }
+        self.init = init
         self.seed = seed
         self.network = network
         self._content = content
@@ -107,7 +110,7 @@ class Model:
         generator = torch.Generator().manual_seed(seed_for("init", init, seed, content))
         with cls.one_thread():
             weights = draw(module, init, generator, getattr(torch, dtype))
-        return cls(module, weights, seed=seed, content=content, dtype=dtype, network=network)
+        return cls(module, weights, init=init, seed=seed, content=content, dtype=dtype, network=network)
 
     @classmethod
     def of_module(
@@ -126,7 +129,7 @@ class Model:
             generator = torch.Generator().manual_seed(seed_for("init", init, seed, name))
             with cls.one_thread():
                 weights |= draw(module, init, generator, getattr(torch, dtype))
-        return cls(module, weights, seed=seed, content=name, dtype=dtype, network=network)
+        return cls(module, weights, init=init, seed=seed, content=name, dtype=dtype, network=network)
 
     # --- weights
 
@@ -146,6 +149,10 @@ class Model:
         """Other weights for `call` and `record`: the same for the same key, for proxies that repeat themselves."""
         drawn = draw(self.module, init, self.generator("redraw", init, *key), self.dtype)
         return {**self.weights, **{name: w.requires_grad_() for name, w in drawn.items()}}
+
+    def again(self, repeat: int) -> dict[str, Tensor]:
+        """The model's own weights for repeat 0, and others by the same initialisation for each repeat after it."""
+        return self.weights if repeat == 0 else self.redraw(self.init, "repeat", repeat)
 
     def generator(self, *key: object) -> torch.Generator:
         """A source of random numbers that depends on the model's seed and the key alone."""

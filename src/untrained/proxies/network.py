@@ -7,12 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import MissingDependencyError
+from untrained.graphs import cost
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import Graph
 from untrained.graphs.recurrent import Recurrent
 from untrained.types import Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import nn
+
     from untrained.graphs.recurrence import Recurrence
     from untrained.graphs.width1 import Program
     from untrained.proxies.model import Model
@@ -26,6 +31,8 @@ class Network:
     >>> len(network.graph.nodes) > len(network.live.nodes)
     True
     """
+
+    full_responses = False  # whether responses come from the full network where there is no program of planes
 
     def __init__(self, graph: Graph | Recurrent) -> None:
         """`graph` is the network as written, dead parts included.
@@ -62,6 +69,18 @@ class Network:
         """Forget models and their passes, which can be gigabytes."""
         self._models.clear()
 
+    @classmethod
+    def of_module(cls, module: "nn.Module | Callable[[], nn.Module]", input_shape: tuple[int, ...]) -> "Network":
+        """A network of the user's own, see `proxies/foreign.py`.
+
+        Args:
+            module: with the weights to be scored, or what builds it.
+            input_shape: (channels, height, width) of the images, or (steps,) of the texts that it reads.
+        """
+        from untrained.proxies.foreign import ForeignNetwork
+
+        return ForeignNetwork(module, input_shape)
+
     @cached_property
     def live(self) -> Graph | Recurrent:
         """The part that is computed and reaches an output."""
@@ -77,6 +96,16 @@ class Network:
         from untrained.graphs import width1
 
         return width1.lower(self.graph)
+
+    @property
+    def n_params(self) -> int:
+        """Trainable numbers of the network as written."""
+        return cost.n_params(self.graph)
+
+    @property
+    def n_flops(self) -> int:
+        """Multiply-accumulates of the network as written for one image or text, see `cost.n_flops`."""
+        return cost.n_flops(self.graph)
 
     @property
     def connected(self) -> bool:

@@ -16,7 +16,7 @@ from untrained.engine.aggregate import aggregate, keys_of, read_pool
 from untrained.engine.store import read_aggregates, read_archs, read_rows, read_run
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
-from untrained.spaces import SPACES, Space
+from untrained.spaces import SPACES, ModuleSpace, Space, find_space
 from untrained.stats import Agreement, SteigerTest, Undefined, agreement, spearman, steiger_z
 from untrained.tables import Truth
 from untrained.types import Scope, Status
@@ -191,7 +191,9 @@ def join(scores: ScoreTable | Scores | Path | str, truth: Truth) -> Comparison:
 def _from_run(folder: Path) -> Scores:
     run = read_run(folder)
     protocol, aggregates = run["protocol"], read_aggregates(run)
-    space = SPACES[protocol["space"]]
+    space = find_space(protocol["space"])
+    if isinstance(space, ModuleSpace):
+        space = space.of(protocol["task"]["input_shape"], protocol["task"]["n_classes"])
     texts, rows = read_archs(folder), read_rows(folder)
     keys = keys_of(space, texts, protocol)
     scopes = {name: Scope(about["scope"]) for name, about in {**protocol["proxies"], **aggregates}.items()}
@@ -262,7 +264,7 @@ def _space(scores: Scores, truth: Truth) -> Space | None:
     """The space both speak of: as stated, or else the first that can read every architecture."""
     name = scores.space or truth.space
     if name is not None:
-        return SPACES[name]
+        return find_space(name)
     for candidate in SPACES:
         try:
             for text in scores.arch:

@@ -1,6 +1,5 @@
 """Tables for people, with rich: text in, nothing computed."""
 
-import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -10,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from untrained.engine import Plan, ScoreTable
-from untrained.proxies import Proxy
 from untrained.report.compare import Comparison
 from untrained.report.leaderboard import Board
 from untrained.stats import Agreement, Interval, NoiseCeiling
@@ -59,53 +57,6 @@ def statuses(table: ScoreTable) -> Table:
     for proxy, status, count, detail in sorted(counts.iter_rows(), key=lambda row: (order[row[0]], -row[2])):
         shown.add_row(escape(proxy), status, f"{count:,}", escape(detail))
     return shown
-
-
-def proxies(found: Sequence[Proxy]) -> Table:
-    """All proxies, one row each."""
-    caption = "Proxies with an init take seed and dtype too. `untrained proxies NAME` has the formula and what to know."
-    shown = Table(show_lines=True, caption=caption, caption_justify="left")
-    for heading in ("proxy", "what it is", "parameters", "reads", "cost", "source"):
-        shown.add_column(heading, overflow="fold")
-    for proxy in found:
-        better = "" if proxy.higher_is_better else " (lower is better)"
-        shown.add_row(
-            proxy.name,
-            escape(proxy.summary) + better,
-            escape(_parameters(proxy)),
-            _reads(proxy),
-            proxy.cost,
-            proxy.cite,
-        )
-    return shown
-
-
-def proxy(found: Proxy) -> str:
-    """All that is known of one proxy."""
-    facts = {
-        "parameters": _parameters(found) or "none",
-        "reads": _reads(found),
-        "cost": found.cost or "next to nothing",
-        "better": "higher" if found.higher_is_better else "lower",
-        "shared by": f"architectures of equal {found.scope}",
-        "source": found.cite,
-        "version": str(found.version),
-    }
-    lines = [f"{label:<12}{text}" for label, text in facts.items()]
-    return "\n".join([found.name, "", inspect.getdoc(found.fn) or "", "", *lines])
-
-
-def _parameters(proxy: Proxy, without: Sequence[str] = ()) -> str:
-    return ", ".join(
-        f"{name}={value if isinstance(value, str) else f'{value:g}'}"
-        for name, value in proxy.parameters.items()
-        if name not in without
-    )
-
-
-def _reads(proxy: Proxy) -> str:
-    needs = (proxy.needs.name or "").lower().replace("_", " ").replace("|", ", ")
-    return f"{needs}, labels" if proxy.labels else needs
 
 
 def plan_lines(wanted: Plan, workers: int) -> Iterable[str]:

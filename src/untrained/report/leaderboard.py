@@ -17,7 +17,7 @@ from untrained.engine.aggregate import available
 from untrained.errors import BadInputError, OutOfSpaceError
 from untrained.proxies import parse_proxies
 from untrained.report.compare import Comparison, join
-from untrained.spaces import SPACES, Space
+from untrained.spaces import Space, find_space
 from untrained.stats import (
     Interval,
     NoiseCeiling,
@@ -163,7 +163,7 @@ def leaderboard(
     >>> sorted(entry.proxy for entry in board.entries), board.ceiling_of_repeats
     (['depth', 'flops', 'params'], None)
     """
-    found = SPACES[space] if isinstance(space, str) else space
+    found = find_space(space) if isinstance(space, str) else space
     given = [against] if isinstance(against, str | Truth) else list(against)
     if not given:
         raise BadInputError("no truth to compare with. Give at least one, such as nasbench201:cifar10:test_acc.")

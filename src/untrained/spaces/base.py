@@ -21,13 +21,14 @@ Published = Mapping[str, Mapping[str, float | str]]  # of each proxy the paramet
 class Space(ABC):
     """A set of architectures, perhaps too many to list. Subclasses are final."""
 
-    name: ClassVar[str]
+    name: str
     version: ClassVar[int]
     title: ClassVar[str]
     cite: ClassVar[str]
-    task: ClassVar[Task]  # what the benchmark trained its networks for
-    batch: ClassVar[str] = "grey_ramp"  # what networks are scored on if the user names nothing else
-    batch_size: ClassVar[int] = 256
+    task: Task  # what the benchmark trained its networks for
+    batch: str = "grey_ramp"  # what networks are scored on if the user names nothing else
+    batch_size: int = 256
+    own_weights: ClassVar[bool] = False  # of networks, so that equal graphs do not make them equal
     published: ClassVar[Published] = MappingProxyType({})
 
     @abstractmethod

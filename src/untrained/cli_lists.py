@@ -1,0 +1,96 @@
+"""What there is: spaces and proxies. Nothing is imported that a listing does not need."""
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from untrained.proxies import Proxy
+
+
+def spaces() -> None:
+    """List the spaces."""
+    from untrained.spaces import SPACES, FiniteSpace
+
+    for name in SPACES:
+        space = SPACES[name]
+        size = f"{len(space):,} architectures" if isinstance(space, FiniteSpace) else "too many to list"
+        typer.echo(f"{name:<16}{size:<24}{space.title} [{space.cite}]")
+
+
+def proxies(
+    name: Annotated[str | None, typer.Argument(help="One proxy, with its formula and when not to trust it.")] = None,
+) -> None:
+    """List the proxies: what each is, reads and costs, its parameters and source.
+
+    Example:
+      untrained proxies naswot
+    """
+    from rich.console import Console
+
+    from untrained.proxies import NAMED, PROXIES
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, 120)  # a file or pipe has no width of its own
+    if name is not None:
+        console.print(_page(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
+        return
+    console.print(_table([PROXIES[known] for known in PROXIES]))
+    console.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
+    for known, named in NAMED.items():
+        console.print(f"{known} = {named.method}({named.members}) [{named.cite}]", markup=False, highlight=False)
+
+
+def _table(found: "Sequence[Proxy]") -> "Table":
+    """All proxies, one row each."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    caption = "Proxies with an init take seed and dtype too. `untrained proxies NAME` has the formula and what to know."
+    shown = Table(show_lines=True, caption=caption, caption_justify="left")
+    for heading in ("proxy", "what it is", "parameters", "reads", "cost", "source"):
+        shown.add_column(heading, overflow="fold")
+    for proxy in found:
+        better = "" if proxy.higher_is_better else " (lower is better)"
+        shown.add_row(
+            proxy.name,
+            escape(proxy.summary) + better,
+            escape(_parameters(proxy)),
+            _reads(proxy),
+            proxy.cost,
+            proxy.cite,
+        )
+    return shown
+
+
+def _page(found: "Proxy") -> str:
+    """All that is known of one proxy."""
+    facts = {
+        "parameters": _parameters(found) or "none",
+        "reads": _reads(found),
+        "cost": found.cost or "next to nothing",
+        "better": "higher" if found.higher_is_better else "lower",
+        "shared by": f"architectures of equal {found.scope}",
+        "source": found.cite,
+        "version": str(found.version),
+    }
+    lines = [f"{label:<12}{text}" for label, text in facts.items()]
+    return "\n".join([found.name, "", inspect.getdoc(found.fn) or "", "", *lines])
+
+
+def _parameters(proxy: "Proxy", without: Sequence[str] = ()) -> str:
+    return ", ".join(
+        f"{name}={value if isinstance(value, str) else f'{value:g}'}"
+        for name, value in proxy.parameters.items()
+        if name not in without
+    )
+
+
+def _reads(proxy: "Proxy") -> str:
+    needs = (proxy.needs.name or "").lower().replace("_", " ").replace("|", ", ")
+    return f"{needs}, labels" if proxy.labels else needs
