@@ -380,7 +380,9 @@ def test_noise_comes_from_the_seed_alone(batch: Batch) -> None:
 
 def test_given_noise_is_not_kept_for_others(batch: Batch) -> None:
     model = model_of("nasbench201", FULL, SMALL)
-    given = Statistics(model, batch, noise=torch.ones(2, 3, 8, 8)).of(["in_noise"])
+    noise = torch.ones(2, 3, 8, 8)
+    given = Statistics(model, batch, noise=noise).of(["in_noise"])
+    assert not noise.requires_grad
     drawn = layer_statistics(model, batch, ["in_noise"])
     zeros = Statistics(model, batch, noise=torch.zeros(2, 3, 8, 8)).of(["in_noise"])
     assert not torch.equal(given[0]["in_noise"], drawn[0]["in_noise"])

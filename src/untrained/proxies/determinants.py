@@ -64,9 +64,8 @@ def _each(maps: NDArray[Any], out: NDArray[Any]) -> None:
             reciprocal = one / rows[k, k]
             for i in range(k + 1, n):
                 factor = rows[i, k] * reciprocal
-                if factor != 0:
-                    for j in range(n):
-                        rows[i, j] -= factor * rows[k, j]
+                for j in range(n):
+                    rows[i, j] -= factor * rows[k, j]
         out[m] = np.nan if negative else total
 
 

@@ -64,9 +64,12 @@ def layer_statistics(model: Model, batch: Batch, names: Iterable[str]) -> list[L
     concatenation, the one that runs last counts. All this is read from the autograd graph, so that it holds for any
     network. Convolutions without batch norm or without such a ReLU (stems, projections of a shortcut) are no RCB.
 
-    The authors' program goes by the order of modules, which gives the same on NAS-Bench-201 and NDS. On NATS-Bench's
-    size space it also lists the projections of skips, whose ReLU never runs, and counts each as a layer of score 0.
-    Layers without gradients, such as dead ones of a user's network, have zeros here.
+    The authors' program goes by the order of modules, which gives the same layers on NAS-Bench-201 and NDS. It differs
+    where that order misleads it: a NAS-Bench-201 cell without convolutions, and any network that is not made of RCBs
+    (NAS-Bench-101), it reads as convolution, batch norm and ReLU, every role one place off; and the projections of
+    skips in NATS-Bench's size space, whose ReLU never runs, it counts as layers of score 0. Its networks have their
+    logits as first output; the paper does not say of what gradients are. Layers without gradients, such as dead ones
+    of a user's network, have zeros here.
 
     Args:
         model: the network.
@@ -168,7 +171,7 @@ class Statistics:
         if noise is None:  # drawn in float32, so that both precisions see the same images
             noise = torch.randn(x.shape, generator=self._model.generator("statistics", which))
         noise = noise.to(x.dtype)
-        return (noise if which == "noise" else x + STEP * noise).requires_grad_()
+        return (noise if which == "noise" else x + STEP * noise).detach().requires_grad_()
 
     def _memo(self, key: tuple[Any, ...], compute: Callable[[], T]) -> T:
         return self._model.memo((*self._key, *key), compute)
