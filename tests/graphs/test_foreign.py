@@ -162,6 +162,8 @@ def test_modules_are_built_under_a_seed() -> None:
     assert foreign.built(first, 7, "net") is first
     with pytest.raises(BadInputError, match=r"net: expected an nn.Module, the callable returns int"):
         foreign.built(lambda: 3, 0, "net")
+    with pytest.raises(BadInputError, match=r"net: 0.weight has no shape yet. Run the network once"):
+        foreign.built(nn.Sequential(nn.LazyConv2d(8, 3)), 0, "net")
 
 
 def test_a_fingerprint_tells_weights_buffers_layers_and_code_apart() -> None:

@@ -220,6 +220,7 @@ def with_hook() -> Any:
         (Fn(lambda self, x: x.view(-1, 64)), "node view"),
         (Fn(lambda self, x: x[:, :, 1:]), "node getitem"),
         (Fn(lambda self, x: {"out": x}), "node output .*tensor"),
+        (Fn(lambda self, x: torch.flatten(x.size(1), 1)), "node flatten .*AttributeError"),
         (Fn(lambda self, x: 3), "node output .*tensor"),
         (Fn(lambda self, x: F.avg_pool2d(x, 2, wrong=1)), "cannot be traced|TypeError"),
         (nn.Sequential(conv(padding=1, kernel=3, padding_mode="reflect")), "node module_0 .*'reflect'"),

@@ -23,14 +23,17 @@ def built(source: "nn.Module | Callable[[], object]", seed: int, what: str) -> n
     """A module as it is, or what a callable returns under a seed of torch's generator.
 
     Raises:
-        BadInputError: the callable returns something else.
+        BadInputError: the callable returns something else, or a module with lazy layers that have no shape yet.
     """
-    if isinstance(source, nn.Module):
-        return source
-    with seeded(seed):
-        module = source()
+    module: object = source
+    if not isinstance(source, nn.Module):
+        with seeded(seed):
+            module = source()
     if not isinstance(module, nn.Module):
         raise BadInputError(f"{what}: expected an nn.Module, the callable returns {type(module).__name__}.")
+    for name, parameter in module.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise BadInputError(f"{what}: {name} has no shape yet. Run the network once on an input.")
     return module
 
 

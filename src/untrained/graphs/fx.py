@@ -134,7 +134,7 @@ class _Translation:
                 if node.op == "output":
                     return Traced(self.b.build(self._outputs(args[0])), self.layers)
                 values[node] = self._value(node, list(args), dict(kwargs))
-            except (GraphError, LookupError, TypeError, ValueError) as error:
+            except (GraphError, AttributeError, LookupError, TypeError, ValueError) as error:
                 what = _name(node.target) if isinstance(node.target, str) else node.name
                 reason = error if isinstance(error, GraphError) else f"{type(error).__name__} {error}"
                 raise GraphError(f"node {node.name} ({what}): {reason}") from None
