@@ -13,7 +13,7 @@ from untrained.spaces import SPACES, FiniteSpace
 from untrained.spaces.nasbench201 import NasBench201
 from untrained.tables import TABLES, Table, Truth, TruthColumn
 from untrained.testing import check_proxy, check_space, check_table
-from untrained.types import Arch, Outcome, Scope, Status
+from untrained.types import Arch, Outcome, Scope, Status, Task
 
 Make = Callable[..., Proxy]
 
@@ -23,9 +23,29 @@ def test_space(name: str) -> None:
     check_space(SPACES[name], n=10)
 
 
+SMALL = Task((3, 16, 16), 10, 4, 1)
+FEWER: dict[str, dict[str, float]] = {  # of what is repeated by default until chance evens out
+    "az_nas_expressivity": {"images": 4},
+    "az_nas_progressivity": {"images": 4},
+    "az_nas_trainability": {"images": 4},
+    "meco": {"size": 16},
+    "meco_opt": {"size": 16},
+    "reg_swap": {"repeats": 2},
+    "swap": {"repeats": 2},
+    "te_nas_regions": {"inputs": 60, "repeats": 1},
+    "zen": {"repeats": 2, "noise_batch": 2},
+}
+
+
 @pytest.mark.parametrize("name", sorted(PROXIES))
 def test_proxy(name: str) -> None:
-    check_proxy(PROXIES[name])
+    check_proxy(PROXIES[name].bind(**FEWER.get(name, {})), task=SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(name for name in PROXIES if PROXIES[name].needs_weights))
+def test_proxy_at_full_size(name: str) -> None:
+    check_proxy(PROXIES[name], n=2)
 
 
 @pytest.mark.parametrize("name", sorted(TABLES))

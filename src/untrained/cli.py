@@ -285,12 +285,12 @@ def show(
     """
     from untrained.graphs import cost, draw
     from untrained.graphs.canonical import simplify
-    from untrained.spaces import SPACES
+    from untrained.spaces import find_space
     from untrained.types import Scope
 
     if out is not None and out.suffix.lower() not in {".png", ".pdf", ".svg"}:
         raise BadInputError(f"cannot save a drawing as {out}: the name must end in .png, .pdf or .svg.")
-    found = SPACES[space]
+    found = find_space(space)
     parsed = found.parse(arch)
     graph = found.graph(parsed)
     live = simplify(graph)

@@ -19,7 +19,7 @@ from untrained.graphs.canonical import simplify
 from untrained.proxies import BoundProxy, Needs, Network, NoScore, Proxy
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.tables import Table
-from untrained.types import Batch, Outcome, Scope, Status
+from untrained.types import Batch, Outcome, Scope, Status, Task
 
 
 def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
@@ -58,39 +58,51 @@ def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
         _require(len(coarser) == 1, f"{texts} have one key but several width1_keys")
 
 
-def check_proxy(proxy: Proxy, *, space: str = "nasbench201", n: int = 4, seed: int = 0) -> None:
-    """Equal twice, nothing changed, independent of other proxies and of order, equal within its scope, both dtypes."""
-    _require(bool(proxy.summary and proxy.cite), "a proxy needs a docstring and a source")
-    bound = proxy.bind()
+def check_proxy(
+    proxy: Proxy | BoundProxy, *, space: str = "nasbench201", task: Task | None = None, n: int = 4, seed: int = 0
+) -> None:
+    """Equal twice, nothing changed, independent of other proxies and of order, equal within its scope, both dtypes.
+
+    Args:
+        proxy: with its default parameters, or bound to others.
+        space: where `n` architectures are drawn.
+        task: what they are built for; None is the space's own, and a smaller one makes it faster.
+        n: how many.
+        seed: of the draw.
+    """
+    bound = proxy.bind() if isinstance(proxy, Proxy) else proxy
+    about = bound.proxy
+    _require(bool(about.summary and about.cite), "a proxy needs a docstring and a source")
     found = SPACES[space]
-    shape = found.task.input_shape
-    batch = load_batch("normal" if len(shape) == 3 else found.batch, shape, 4, vocabulary=found.task.n_classes)
+    task = task or found.task
+    shape = task.input_shape
+    batch = load_batch("normal" if len(shape) == 3 else found.batch, shape, 4, vocabulary=task.n_classes)
     before = batch.x.copy()
     archs = found.sample(np.random.default_rng(seed), n)
-    alone = [_values(bound(Network(found.graph(arch)), batch)) for arch in archs]
-    shared = [Network(found.graph(arch)) for arch in archs]
+    alone = [_values(bound(Network(found.graph(arch, task)), batch)) for arch in archs]
+    shared = [Network(found.graph(arch, task)) for arch in archs]
     for network in shared:  # what another proxy read before must not matter
-        if Needs.RESPONSES in proxy.needs:
+        if Needs.RESPONSES in about.needs:
             network.response(batch, 0.5)
-        if proxy.needs_weights:
+        if about.needs_weights:
             _read_everything(network, bound, batch)
     weights = [_weights(network, bound) for network in shared]
     again = [_values(bound(network, batch)) for network in reversed(shared)][::-1]
     _require(alone == again, f"{bound.text} is not a pure function: {alone} then {again}")
     _require(bool((batch.x == before).all()), f"{bound.text} changes the batch")
     _require(weights == [_weights(network, bound) for network in shared], f"{bound.text} changes weights or buffers")
-    if proxy.needs_weights:
-        precise = proxy.bind(dtype="float64")
+    if about.needs_weights:
+        precise = about.bind(**{**bound.parameters, "dtype": "float64"})
         for arch in archs:
-            _values(precise(Network(found.graph(arch)), batch))
+            _values(precise(Network(found.graph(arch, task)), batch))
     items = [Item(arch, ((bound.text, "key"),)) for arch in archs]
-    rows = work(items, found, {bound.text: bound}, found.task, batch)
+    rows = work(items, found, {bound.text: bound}, task, batch)
     worked = [(row.value, row.status) for row in rows]
     _require(worked == alone, f"{bound.text}: the engine gives {worked}, a direct call {alone}")
-    if proxy.scope is not Scope.CODE:
-        classes = found.unique(found.sample(np.random.default_rng(seed), 300), proxy.scope).values()
+    if about.scope is not Scope.CODE:
+        classes = found.unique(found.sample(np.random.default_rng(seed), 300), about.scope).values()
         for first, second, *_ in [members for members in classes if len(members) > 1][:n]:
-            values = [_values(bound(Network(found.graph(arch)), batch)) for arch in (first, second)]
+            values = [_values(bound(Network(found.graph(arch, task)), batch)) for arch in (first, second)]
             message = f"{bound.text} differs between {found.format(first)} and {found.format(second)}: {values}"
             _require(values[0] == values[1], message)
 

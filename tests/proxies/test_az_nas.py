@@ -1,6 +1,5 @@
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.az_nas_parts import Parts, measure, values
 from untrained.proxies.model import Model
 from untrained.spaces.nasbench201 import SPACE
-from untrained.testing import check_proxy
 from untrained.types import Outcome, Status, Task
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "az_nas.json").read_text())["values"]
@@ -256,14 +254,3 @@ def test_equal_networks_score_the_same(name: str) -> None:
 def test_images_are_checked(name: str) -> None:
     with pytest.raises(BadInputError, match=f"{name}: images must be a whole number from 2, got 1"):
         PROXIES[name].bind(images=1)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.slow
-def test_conformance(name: str) -> None:
-    proxy = PROXIES[name]
-    check_proxy(replace(proxy, parameters={**proxy.parameters, "images": 4.0}))
-
-
-def test_conformance_of_complexity() -> None:
-    check_proxy(PROXIES["az_nas_complexity"])

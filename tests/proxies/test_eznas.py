@@ -34,7 +34,6 @@ from untrained.proxies.eznas_operators import (
 )
 from untrained.proxies.statistics import NAMES, LayerStatistics, Statistics
 from untrained.spaces import SPACES
-from untrained.testing import check_proxy
 from untrained.types import Batch, Outcome, Scope, Status, Task
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "eznas_nasbench201.json").read_text())
@@ -279,8 +278,3 @@ def test_what_is_not_finite_is_not_hidden(bad: float) -> None:
 def test_a_reading_that_is_none_is_refused() -> None:
     with pytest.raises(BadInputError, match="reading must be one of program, paper, got 'both'"):
         PROXIES["eznas_darts"].bind(reading="both")
-
-
-@pytest.mark.parametrize("name", ["eznas_top", *[pytest.param(n, marks=pytest.mark.slow) for n in PROGRAMS[1:]]])
-def test_what_every_proxy_promises(name: str) -> None:
-    check_proxy(PROXIES[name], n=1)

@@ -1,6 +1,5 @@
 import json
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.feature_correlations import least_eigenvalues
 from untrained.proxies.model import Model
 from untrained.spaces.nasbench201 import SPACE
-from untrained.testing import check_proxy
 from untrained.types import Outcome, Status, Task
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "meco.json").read_text())["values"]
@@ -225,9 +223,3 @@ def test_equal_networks_score_the_same(name: str) -> None:
 def test_parameters_are_checked(name: str, parameters: dict[str, float]) -> None:
     with pytest.raises(BadInputError, match="must be a whole number from 1"):
         PROXIES[name].bind(**parameters)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.slow
-def test_conformance(name: str) -> None:
-    check_proxy(replace(PROXIES[name], parameters={**PROXIES[name].parameters, "size": 32.0}))

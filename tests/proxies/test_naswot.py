@@ -16,7 +16,6 @@ from untrained.graphs.graph import GraphBuilder
 from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies import naswot as module
 from untrained.spaces import SPACES
-from untrained.testing import check_proxy
 from untrained.types import Batch, Outcome, Status, Task
 
 naswot = PROXIES["naswot"]
@@ -238,7 +237,3 @@ def test_a_network_of_another_kind_says_why() -> None:
 def test_parameters_without_meaning_are_refused() -> None:
     with pytest.raises(BadInputError, match=r"^proxy naswot: count must be one of readers, once, program, got 'twice'"):
         naswot.bind(count="twice")
-
-
-def test_keeps_what_is_promised_of_every_proxy() -> None:
-    check_proxy(naswot, n=2)

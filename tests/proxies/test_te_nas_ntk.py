@@ -14,7 +14,6 @@ from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.gradient_kernel import condition, kernel
 from untrained.proxies.model import Model
 from untrained.spaces.nasbench201 import SPACE
-from untrained.testing import check_proxy
 from untrained.types import Outcome, Status, Task
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "te_nas_ntk.json").read_text())["values"]
@@ -134,8 +133,3 @@ def test_dead_parts_and_order_do_not_matter() -> None:
     first, second = [NTK.bind()(Network(SPACE.graph(arch, task)), chirp_batch(4)) for arch in archs]
     assert isinstance(first, float)
     assert first == second
-
-
-@pytest.mark.slow
-def test_conformance() -> None:
-    check_proxy(NTK)

@@ -1,7 +1,6 @@
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from untrained.graphs.graph import GraphBuilder
 from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies import zen as module
 from untrained.spaces import SPACES
-from untrained.testing import check_proxy
 from untrained.types import Outcome, Status, Task
 
 zen = PROXIES["zen"]
@@ -229,13 +227,3 @@ def test_maps_of_one_value() -> None:
 def test_parameters_without_meaning_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInputError, match=f"^proxy zen: {message}"):
         zen.bind(**parameters)
-
-
-def test_keeps_what_is_promised_of_every_proxy() -> None:
-    """With fewer draws, which is all that differs: the whole takes minutes."""
-    check_proxy(replace(zen, parameters={**zen.parameters, "repeats": 2.0, "noise_batch": 2.0}), n=2)
-
-
-@pytest.mark.slow
-def test_keeps_what_is_promised_of_every_proxy_with_all_draws() -> None:
-    check_proxy(zen, n=2)

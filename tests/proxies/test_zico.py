@@ -17,7 +17,6 @@ from untrained.graphs.graph import GraphBuilder
 from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies import zico as module
 from untrained.spaces import SPACES
-from untrained.testing import check_proxy
 from untrained.types import Batch, Outcome, Status, Task
 
 zico = PROXIES["zico"]
@@ -229,7 +228,3 @@ def test_texts_have_a_score() -> None:
     recipe = '{"h_new_0": {"op": "linear", "input": ["x", "h_prev_0"]}}'
     graph = space.graph(space.parse(recipe), Task((5,), 20, 7))
     assert isinstance(zico.bind()(Network(graph), texts), float)
-
-
-def test_keeps_what_is_promised_of_every_proxy() -> None:
-    check_proxy(zico, n=2)

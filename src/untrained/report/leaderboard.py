@@ -141,7 +141,7 @@ def leaderboard(
     scored: the first is what every proxy is tested against, and both are what the partial correlation is given.
 
     Args:
-        space: a name of SPACES, or a space.
+        space: a name of SPACES, a space, or "package.module:object".
         proxies: as in `score`; "all" is every registered proxy and every named aggregate whose parts are there.
         against: truths, or what `load_truth` reads.
         sample: how many architectures to draw at random; None takes all.
