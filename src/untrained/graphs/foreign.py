@@ -110,7 +110,7 @@ def respond_module(module: nn.Module, x: NDArray[Any], weight: float, dtype: str
         **_constant_weights(module, weight, precision),
         **{name: _copied(buffer, precision) for name, buffer in module.named_buffers(remove_duplicate=False)},
     }
-    with torch.no_grad(), training_flags(module, _NORMS), seeded(0):
+    with torch.no_grad(), training_flags(module, BATCH_NORMS), seeded(0):
         if inputs.is_floating_point():
             inputs = inputs.to(precision)
         out = torch.func.functional_call(module, values, inputs, tie_weights=False)
@@ -133,7 +133,7 @@ def count_outputs(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     """The last dimension of the first tensor that a module returns."""
     kind = torch.float32 if len(input_shape) == 3 else torch.int64
     buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
-    with torch.no_grad(), training_flags(module, _NORMS), seeded(0):
+    with torch.no_grad(), training_flags(module, BATCH_NORMS), seeded(0):
         out = first_tensor(torch.func.functional_call(module, buffers, torch.zeros(2, *input_shape, dtype=kind)))
     if out is None:
         raise GraphError(f"{type(module).__name__} returns no tensor")
@@ -167,8 +167,8 @@ def _copied(buffer: Tensor, precision: torch.dtype) -> Tensor:
     return copy.to(precision) if copy.is_floating_point() else copy
 
 
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 _CONSTANT = (
-    *_NORMS, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear,
+    *BATCH_NORMS, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d, nn.Linear,
     nn.Bilinear, nn.GroupNorm, nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase,
 )  # fmt: skip

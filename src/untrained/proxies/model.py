@@ -13,11 +13,12 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from untrained.graphs.canonical import ordered, simplify
+from untrained.graphs.foreign import BATCH_NORMS, training_flags
 from untrained.graphs.graph import Graph, Linear, Zero
 from untrained.graphs.module import GraphModule, RecurrentModule
 from untrained.graphs.recurrent import Recurrent
 from untrained.proxies.base import NoScore
-from untrained.proxies.initialise import DENSE, NORMS, draw
+from untrained.proxies.initialise import DENSE, draw
 from untrained.proxies.tape import Call, Tape
 from untrained.seeds import seed_for
 from untrained.types import Batch, Status
@@ -200,7 +201,7 @@ class Model:
 
     def _forward(self, x: Tensor, weights: Weights | None) -> Any:
         buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
-        with _flags(self.module), torch.random.fork_rng(devices=[]):
+        with training_flags(self.module, BATCH_NORMS), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed_for("forward", self.seed))  # for networks that draw numbers as they run
             if x.ndim == 4:
                 x = x.contiguous(memory_format=torch.channels_last)  # in which convolutions take half the time
@@ -391,19 +392,6 @@ def _real(name: str, buffer: Tensor, dtype: torch.dtype) -> Tensor:
         return buffer.detach().to(kind, copy=True)
     make = torch.ones if name.endswith("running_var") else torch.zeros
     return make(buffer.shape, dtype=kind)
-
-
-@contextmanager
-def _flags(module: nn.Module) -> Iterator[None]:
-    """Norms use the batch's statistics and all else is as in evaluation; afterwards every flag is as it was."""
-    before = [(layer, layer.training) for layer in module.modules()]
-    try:
-        for layer, _ in before:
-            layer.training = isinstance(layer, NORMS)
-        yield
-    finally:
-        for layer, flag in before:
-            layer.training = flag
 
 
 @contextmanager
