@@ -84,7 +84,7 @@ def network_of() -> Callable[..., Network]:
         from untrained.proxies.model import Model
 
         class Own(Network):
-            def _build(self, init: str, seed: int, dtype: str) -> Model:
+            def _build(self, init: str, seed: int, dtype: str, parts: str) -> Model:
                 return Model.of_module(module, init=init, seed=seed, dtype=dtype, network=self)  # type: ignore[arg-type]
 
         return Own(SPACE.graph(SPACE[0]))

@@ -82,7 +82,14 @@ def test_constant() -> None:
 def test_parameters_say_what_weights() -> None:
     proxy = PROXIES["grad_norm"]
     assert proxy.bind(init="xavier_normal", seed=2.0).text == "grad_norm(init=xavier_normal,seed=2)"
-    assert proxy.bind(init="constant(1e-3)").weights == ("constant(1e-3)", 0, "float32")
-    for wrong in ({"init": "gauss"}, {"init": "constant(x)"}, {"seed": 0.5}, {"seed": -1.0}, {"dtype": "float16"}):
+    assert proxy.bind(init="constant(1e-3)").weights == ("constant(1e-3)", 0, "float32", "live")
+    for wrong in (
+        {"parts": "dead"},
+        {"init": "gauss"},
+        {"init": "constant(x)"},
+        {"seed": 0.5},
+        {"seed": -1.0},
+        {"dtype": "float16"},
+    ):
         with pytest.raises(BadInputError, match=next(iter(wrong))):
             proxy.bind(**wrong)

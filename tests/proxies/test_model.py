@@ -16,7 +16,7 @@ from untrained.graphs.module import GraphModule
 from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.model import Model
 from untrained.spaces.nasbench201 import SPACE
-from untrained.types import Batch, Scope, Status, Task
+from untrained.types import Batch, Outcome, Scope, Status, Task
 
 TASK = Task((3, 16, 16), 10, 8, 1)
 BATCH = load_batch("normal", (3, 16, 16), 6)
@@ -251,6 +251,22 @@ def test_a_network_without_a_path_is_undefined() -> None:
     network = Network(SPACE.graph(SPACE[0], TASK))
     outcome = PROXIES["grad_norm"].bind()(network, BATCH)
     assert (outcome.status, outcome.detail) == (Status.UNDEFINED, "no path from input to output")
+
+
+def test_dead_parts_run_if_asked_for() -> None:
+    dead = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"  # a convolution that nothing reads
+    network = Network(SPACE.graph(SPACE.parse(dead), TASK))
+    live, written = (network.model(parts=parts) for parts in ("live", "written"))
+    kinds = [[call.kind for call in model.trace(BATCH).record.calls] for model in (live, written)]
+    assert kinds[1].count("conv") == kinds[0].count("conv") + 3
+    assert len(written.trace(BATCH).record.stages) == len(live.trace(BATCH).record.stages) == 6
+    bound = [PROXIES["l2_norm"].bind(parts=parts) for parts in ("live", "written")]
+    values = [one(network, BATCH) for one in bound]
+    assert isinstance(values[0], float)
+    assert values[0] < values[1]  # type: ignore[operator]
+    assert [one.scope for one in bound] == [Scope.KEY, Scope.CODE]
+    nothing = Network(SPACE.graph(SPACE[0], TASK))
+    assert bound[1](nothing, BATCH) == Outcome(None, Status.UNDEFINED, "no path from input to output")
 
 
 def test_what_others_computed_counts_as_borrowed() -> None:

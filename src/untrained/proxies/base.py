@@ -47,6 +47,7 @@ INITS = (  # `proxies/initialise.py` says what each is
     "orthogonal",
 )
 DTYPES = ("float32", "float64")
+PARTS = ("live", "written")  # of a network: what reaches its output, or everything as published programs run it
 
 
 class NoScore(Exception):  # noqa: N818 - no error: the answer is that there is none
@@ -64,7 +65,8 @@ class Proxy:
     `fn(network, batch, **parameters)` returns a number or an Outcome, or raises NoScore; a proxy that needs weights
     gets a Model in place of the Network. `scope` is what two architectures must share to share a score.
     `higher_is_better` comes from the paper, never from the truth. `parameters` are the keyword arguments with their
-    defaults; where weights are needed these are followed by `init`, `seed` and `dtype`, which say what weights.
+    defaults; where weights are needed these are followed by `init`, `seed` and `dtype`, which say what weights,
+    and `parts`, which says of what.
     """
 
     name: str
@@ -141,7 +143,7 @@ class BoundProxy:
     @property
     def scope(self) -> Scope:
         """What two architectures must share to share the score."""
-        return self.proxy.scope
+        return Scope.CODE if self.parameters.get("parts") == "written" else self.proxy.scope
 
     @property
     def higher_is_better(self) -> bool:
@@ -156,10 +158,10 @@ class BoundProxy:
         return {name: value for name, value in self.parameters.items() if name not in _WEIGHTS}
 
     @property
-    def weights(self) -> tuple[str, int, str]:
-        """Initialisation, seed and dtype of the weights: proxies for which they are equal share passes."""
-        init, seed, dtype = [self.parameters.get(name, "") for name in _WEIGHTS]
-        return str(init), int(seed or 0), str(dtype)
+    def weights(self) -> tuple[str, int, str, str]:
+        """Initialisation, seed and dtype of the weights, and which parts: where these are equal passes are shared."""
+        init, seed, dtype, parts = [self.parameters.get(name, "") for name in _WEIGHTS]
+        return str(init), int(seed or 0), str(dtype), str(parts)
 
     def __call__(self, network: Network, batch: Batch) -> float | Outcome:
         """The score of one network."""
@@ -174,16 +176,18 @@ class BoundProxy:
             return Outcome(None, none.status, str(none))
 
 
-_WEIGHTS = ("init", "seed", "dtype")
+_WEIGHTS = ("init", "seed", "dtype", "parts")
 
 
-def _check_weights(name: str, init: Parameter, seed: Parameter, dtype: Parameter) -> None:
+def _check_weights(name: str, init: Parameter, seed: Parameter, dtype: Parameter, parts: Parameter) -> None:
     if init not in INITS and not re.fullmatch(r"constant\([-+.e\d]+\)", str(init)):
         raise BadInputError(f"proxy {name}: init must be one of {', '.join(INITS)} or constant(w), got {init!r}.")
     if isinstance(seed, str) or seed != int(seed) or seed < 0:
         raise BadInputError(f"proxy {name}: seed must be a whole number from 0, got {seed!r}.")
     if dtype not in DTYPES:
         raise BadInputError(f"proxy {name}: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}.")
+    if parts not in PARTS:
+        raise BadInputError(f"proxy {name}: parts must be one of {', '.join(PARTS)}, got {parts!r}.")
 
 
 def _imported(module: str, name: str) -> Any:
@@ -211,7 +215,7 @@ def proxy(
     def decorate(fn: ProxyFunction) -> Proxy:
         parameters = {p.name: p.default for p in inspect.signature(fn).parameters.values() if p.kind is p.KEYWORD_ONLY}
         if needs & ~WITHOUT_WEIGHTS:
-            parameters |= {"init": init, "seed": 0, "dtype": "float32"}
+            parameters |= {"init": init, "seed": 0, "dtype": "float32", "parts": "live"}
         summary = (inspect.getdoc(fn) or "").partition("\n\n")[0].replace("\n", " ")
         return Proxy(
             fn.__name__, version, needs, scope, higher_is_better, cite, fn, summary, parameters, check, labels, cost

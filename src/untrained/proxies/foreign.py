@@ -89,7 +89,7 @@ class ForeignNetwork(Network):
             total += call.y.numel() // 2 * (weight[0].numel() + has_bias)
         return total
 
-    def _build(self, init: str, seed: int, dtype: str) -> Model:
+    def _build(self, init: str, seed: int, dtype: str, parts: str) -> Model:  # noqa: ARG002 - a module has no dead parts to leave out
         content = foreign.structure(self.module)
         return Model.of_module(self.module, init=init, seed=seed, dtype=dtype, name=content, network=self)
 

@@ -66,6 +66,7 @@ class Model:
         seed: int = 0,
         content: str = "",
         dtype: str = "float32",
+        connected: bool = True,
         network: "Network | None" = None,
     ) -> None:
         """A module, whose own tensors are not read but for its buffers, and the weights to run it with.
@@ -77,6 +78,7 @@ class Model:
             seed: of whatever proxies draw.
             content: what the network is, in a few letters: weights are drawn from it and the seed.
             dtype: float32 or float64.
+            connected: whether a path leads from the input to the logits, as far as that is known.
             network: where the model comes from.
         """
         self.module = module
@@ -86,6 +88,7 @@ class Model:
         }
         self.init = init
         self.seed = seed
+        self.connected = connected
         self.network = network
         self._content = content
         self._memo: dict[Any, Any] = {}
@@ -101,17 +104,34 @@ class Model:
         init: str = "default",
         seed: int = 0,
         dtype: str = "float32",
+        parts: str = "live",
         network: "Network | None" = None,
     ) -> "Model":
-        """The live part of a network, written in the one order that equal networks share, with drawn weights."""
-        live: Graph | Recurrent = simplify(graph) if isinstance(graph, Recurrent) else _watched(graph)
-        content = repr(live)
+        """A network with drawn weights: its live part, in the one order that equal networks share, or as written."""
+        if isinstance(graph, Recurrent):
+            used: Graph | Recurrent = simplify(graph) if parts == "live" else graph
+            connected = True
+        else:
+            written = _watched(graph)
+            live = ordered(simplify(written))
+            connected = not isinstance(live.nodes[live.outputs[-1]].operation, Zero)
+            used = live if parts == "live" else written
+        content = repr(used)
         with torch.device("meta"):
-            module = RecurrentModule(live) if isinstance(live, Recurrent) else GraphModule(live)
+            module = RecurrentModule(used) if isinstance(used, Recurrent) else GraphModule(used)
         generator = torch.Generator().manual_seed(seed_for("init", init, seed, content))
         with cls.one_thread():
             weights = draw(module, init, generator, getattr(torch, dtype))
-        return cls(module, weights, init=init, seed=seed, content=content, dtype=dtype, network=network)
+        return cls(
+            module,
+            weights,
+            init=init,
+            seed=seed,
+            content=content,
+            dtype=dtype,
+            connected=connected,
+            network=network,
+        )
 
     @classmethod
     def of_module(
@@ -235,14 +255,6 @@ class Model:
             torch.set_num_threads(threads)
 
     # --- what a proxy cannot read
-
-    @property
-    def connected(self) -> bool:
-        """Whether a path leads from the input to the logits, as far as that is known without running the network."""
-        module = self.module
-        if isinstance(module, GraphModule):
-            return not isinstance(module.graph.nodes[module.graph.outputs[-1]].operation, Zero)
-        return True
 
     def refuse(self, batch: Batch, *, labels: bool) -> None:
         """Raise NoScore where no proxy has a value: a network without a path, weights that are no numbers, ...
@@ -371,7 +383,7 @@ class Trace:
 
 
 def _watched(graph: Graph) -> Graph:
-    """The live part of a network that gives its stages, as far as the logits depend on them, and its logits, last.
+    """A network that gives its stages, as far as the logits depend on them, and its logits, last.
 
     Logits are the first output that a linear layer gives, or else the first output.
     """
@@ -382,7 +394,7 @@ def _watched(graph: Graph) -> Graph:
         if i in alive:
             alive.update(graph.nodes[i].inputs)
     stages = [stage for stage in graph.stages if stage in alive]
-    return ordered(simplify(Graph(graph.nodes, (*stages, logits))))
+    return Graph(graph.nodes, (*stages, logits))
 
 
 def _real(name: str, buffer: Tensor, dtype: torch.dtype) -> Tensor:

@@ -44,26 +44,32 @@ class Network:
         self.borrowed_seconds = 0.0
         self.expects_activation_grads = False
         self._responses: dict[tuple[str, float, str], NDArray[Any]] = {}
-        self._models: dict[tuple[str, int, str], Model] = {}
+        self._models: dict[tuple[str, int, str, str], Model] = {}
 
-    def model(self, init: str = "default", seed: float = 0, dtype: str = "float32") -> "Model":
+    def model(self, init: str = "default", seed: float = 0, dtype: str = "float32", parts: str = "live") -> "Model":
         """The full network with these weights. Whoever asks for the same weights gets the same model.
+
+        Args:
+            init: one of INITS, or constant(w).
+            seed: of the draw.
+            dtype: float32 or float64.
+            parts: "live" is what reaches the logits, "written" the network with its dead parts.
 
         Raises:
             MissingDependencyError: torch is not installed.
             GraphError: the network cannot be built.
         """
-        key = (init, int(seed), dtype)
+        key = (init, int(seed), dtype, parts)
         if key not in self._models:
             self._models[key] = self._build(*key)
         return self._models[key]
 
-    def _build(self, init: str, seed: int, dtype: str) -> "Model":
+    def _build(self, init: str, seed: int, dtype: str, parts: str) -> "Model":
         try:
             from untrained.proxies.model import Model  # here, since most that is asked of a network needs no torch
         except ModuleNotFoundError as error:
             raise MissingDependencyError.of("torch", "torch", "building full networks") from error
-        return Model.of_graph(self.graph, init=init, seed=seed, dtype=dtype, network=self)
+        return Model.of_graph(self.graph, init=init, seed=seed, dtype=dtype, parts=parts, network=self)
 
     def release(self) -> None:
         """Forget models and their passes, which can be gigabytes."""
