@@ -76,7 +76,7 @@ class ForeignNetwork(Network):
             if isinstance(layer, _OPAQUE):
                 raise GraphError(f"multiply-accumulates of {type(layer).__name__} {name} are not counted")
         kind = torch.float32 if len(self._input_shape) == 3 else torch.int64
-        model = self._build("default", 0, "float32")
+        model = self._build("default", 0, "float32", "live")
         with torch.no_grad():
             calls = model.record(torch.zeros(2, *self._input_shape, dtype=kind)).calls  # two, for batch norm's sake
         total = 0
