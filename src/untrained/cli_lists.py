@@ -51,7 +51,7 @@ def _table(found: "Sequence[Proxy]") -> "Table":
     from rich.markup import escape
     from rich.table import Table
 
-    caption = "Those with an init take seed, dtype and parts too. `untrained proxies NAME` has the formula and what to know."
+    caption = "Those with an init take seed, dtype and parts too. `untrained proxies NAME` tells the formula and more."
     shown = Table(show_lines=True, caption=caption, caption_justify="left")
     for heading in ("proxy", "what it is", "parameters", "reads", "cost", "source"):
         shown.add_column(heading, overflow="fold")
