@@ -4,10 +4,10 @@
 
 NAS-Bench-201 networks of full size. Writes bench/results/shared_passes-<machine>-<versions>.json and prints it. For
 every cell, alternating: each proxy on a network built anew, and all of them on one network, as the engine runs them.
-Seconds of processor time, the least of the rounds; drawing weights is left out of `passes` and counts in `with_weights`,
-for each proxy alone and once for the union. `ratio` is the union's over the sum of each alone; `wall_ratio` the same
-of wall time. All proxies read the same weights; those of OWN make passes of their own that cannot be shared, one or two
-for each image or half of the batch, and are timed in a union of their own with the others, where they are installed.
+Seconds of processor time, the least of the rounds. `ratio` is the union's over the sum of each alone, drawing weights
+left out; `ratio_with_weights` counts this too, for each proxy alone and once for the union; `wall_` is wall time. All
+proxies read the same weights. Those of OWN make passes of their own that cannot be shared, of parts of the batch: they
+are timed in one more union. `slowdown` says how busy the machine was: the mean time of a fixed loop over its least.
 """
 
 import argparse
@@ -29,8 +29,8 @@ from untrained.proxies import PROXIES, BoundProxy, Needs, Network
 from untrained.spaces.nasbench201 import SPACE
 from untrained.types import Batch
 
-SHARING = "grad_norm,snip,grasp,fisher,plain,l2_norm,synflow,jacov,epe_nas,naswot".split(",")
-OWN = "zico,gradsign".split(",")
+SHARING = ["grad_norm", "snip", "grasp", "fisher", "plain", "l2_norm", "synflow", "jacov", "epe_nas", "naswot"]
+OWN = ["zico", "gradsign"]
 CELLS = {
     "all_3x3": "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
     "all_1x1": "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_1x1~0|nor_conv_1x1~1|nor_conv_1x1~2|",
