@@ -30,9 +30,15 @@ def test_outputs_and_gradients_are_those_of_torch_bit_for_bit() -> None:
 
     def outputs() -> list[Tensor]:
         y = layer(x)
-        return [y, *torch.autograd.grad((y**3).sum(), [x, layer.weight, layer.bias])]
+        grads = torch.autograd.grad((y**3).sum(), [x, layer.weight, layer.bias])
+        found = [y.detach(), *grads, layer.running_mean, layer.running_var]
+        layer.reset_running_stats()
+        return [tensor.clone() for tensor in found if tensor is not None]
 
+    layer.running_var = torch.full((3,), 2.0)
     theirs = outputs()
+    assert len(theirs) == 6
+    layer.running_var = torch.full((3,), 2.0)
     with TwiceDifferentiable():
         ours = outputs()
     assert all(torch.equal(one, other) for one, other in zip(ours, theirs, strict=True))

@@ -40,14 +40,23 @@ def _batch_norm(
     affine = [parameter for parameter in (weight, bias) if parameter is not None]
     if not training or not all(parameter.is_leaf for parameter in affine):
         return F.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
-    y: Tensor = _Normalise.apply(input, weight, bias, eps)  # type: ignore[no-untyped-call]
+    y: Tensor = _Normalise.apply(input, running_mean, running_var, weight, bias, momentum, eps)  # type: ignore[no-untyped-call]
     return y
 
 
 class _Normalise(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-        y, mean, r = torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, eps)
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
+        y, mean, r = torch.native_batch_norm(x, weight, bias, running_mean, running_var, True, momentum, eps)
         ctx.save_for_backward(x, weight, mean, r)
         ctx.eps = eps
         return y
@@ -55,7 +64,8 @@ class _Normalise(Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> Any:
         x, weight, mean, r = ctx.saved_tensors
-        return (*_Backward.apply(dy, x, weight, mean, r, ctx.eps), None)  # type: ignore[no-untyped-call]
+        dx, dw, db = _Backward.apply(dy, x, weight, mean, r, ctx.eps)  # type: ignore[no-untyped-call]
+        return dx, None, None, dw, db, None, None
 
 
 class _Backward(Function):
