@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from untrained.batches import load_batch
 from untrained.errors import BadInputError
 from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.model import Model
+from untrained.spaces import SPACES
 from untrained.spaces.nasbench201 import SPACE
 from untrained.types import Batch, Status
 
@@ -80,6 +82,41 @@ def test_leaves_gradients_of_others_as_they_are() -> None:
     alone = PROXIES["snip"].bind()(Network(SPACE.graph(SPACE[4321])), batch)
     PROXIES["grasp"].bind()(network, batch)
     assert PROXIES["snip"].bind()(network, batch) == alone
+
+
+class Strange(nn.Module):
+    """Weights that are read in several ways: tied, in a formula, by other layers, and by one of torch's own layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.twin = nn.Linear(3, 3)
+        self.twin.weight = self.linear.weight
+        self.norm = nn.BatchNorm1d(3)
+        self.bilinear = nn.Bilinear(3, 3, 3)
+        self.conv = nn.Conv2d(1, 3, (2, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.conv(x).mean((2, 3)) * self.linear.weight.diag()
+        rows = self.norm(torch.tanh(self.linear(rows)) + self.twin(rows))
+        out: Tensor = self.bilinear(rows, torch.tanh(rows))
+        return out
+
+
+def test_weights_that_layers_do_not_own_alone_count_too() -> None:
+    torch.manual_seed(0)
+    model, batch = Model.of_module(Strange(), dtype="float64"), images(6)
+    expected = -sum(float(terms.sum()) for terms in grasp_terms(model, batch))
+    assert score("grasp", model, batch) == pytest.approx(expected, rel=1e-10)
+
+
+def test_recurrent_networks_too() -> None:
+    space = SPACES["nasbench_nlp"]
+    task = replace(space.task, input_shape=(5,), n_classes=20, width=6)
+    batch = load_batch("random_tokens", task.input_shape, 3, vocabulary=20)
+    model = Network(space.graph(space.sample(np.random.default_rng(0), 2)[1], task)).model(dtype="float64")
+    expected = -sum(float(terms.sum()) for terms in grasp_terms(model, batch))
+    assert score("grasp", model, batch) == pytest.approx(expected, rel=1e-10)
 
 
 class Attention(nn.Module):

@@ -8,7 +8,9 @@ from untrained.proxies.saliency import layers
 from untrained.types import Batch, Scope, Status
 
 if TYPE_CHECKING:
-    from untrained.proxies.model import Model
+    from torch import Tensor
+
+    from untrained.proxies.model import Model, Record, Trace
 
 
 def _check(temperature: float) -> None:
@@ -24,16 +26,18 @@ def _check(temperature: float) -> None:
     init="default",
     check=_check,
     cite="Wang et al. 2020, arXiv:2002.07376, eq. 8; as a score of networks Abdelfattah et al. 2021, arXiv:2101.08134",
-    cost="one forward, one backward, and one backward through that",
+    cost="two forwards, two backwards, and one backward through the second",
 )
 def grasp(model: "Model", batch: Batch, *, temperature: float = 1.0) -> float:
     """Sum over the weights of convolutions and linear layers of -w (H g), with g the gradient and H the Hessian.
 
-    g = dL/dw and L the mean cross entropy of the batch, of logits divided by `temperature`. H g is the gradient of
-    <g, stop(g)>, taken over the weights of these layers alone. GraSP prunes weights by -w (H g) of each and takes
-    logits through a temperature of 200; the score of a network is the sum, at temperature 1, and higher is better.
-    Terms have both signs and cancel: of a convolution that a batch norm follows, w H g is -|g|^2 in sum (the loss
-    does not depend on the scale of w), so that the score is |g|^2 over those layers plus what remains of the others.
+    g = dL/dw and L the mean cross entropy of the batch, of logits divided by `temperature`; H is its Hessian over the
+    weights of these layers. As H is symmetric, <w, H g> is taken as <g, H w>, which costs less.
+
+    GraSP prunes weights by -w (H g) of each and takes logits through a temperature of 200; the score of a network is
+    the sum, at temperature 1, and higher is better. Terms have both signs and cancel: of a convolution that a batch
+    norm follows, w H g is -|g|^2 in sum (the loss does not depend on the scale of w), so that the score is |g|^2 over
+    those layers plus what remains of the others. In float32 a small score of large terms has few digits.
 
     Raises:
         BadInputError: `temperature` is not positive and finite.
@@ -49,18 +53,64 @@ def grasp(model: "Model", batch: Batch, *, temperature: float = 1.0) -> float:
 
     used = [model.layer_weights[name] for name in layers(model)]
     trace = model.trace(batch)
-    loss = trace.loss_of(trace.logits / temperature, trace.labels)
+    record = _record(model, trace)
+    loss = trace.loss_of(record.logits / temperature, trace.labels)
     if not loss.requires_grad:
         raise NoScore(Status.UNDEFINED, "the loss does not depend on the weights")
+    g = [trace.grads[name] for name in model.layer_weights] if temperature == 1 else _gradients(loss, used)
     try:
-        g = torch.autograd.grad(loss, used, create_graph=True, allow_unused=True, materialize_grads=True)
-        flow = torch.stack([(part.detach() * part).sum() for part in g]).sum()
-        if not flow.requires_grad:
-            raise NoScore(Status.UNDEFINED, "the gradient does not depend on the weights")
-        hg = torch.autograd.grad(flow, used, retain_graph=True, allow_unused=True, materialize_grads=True)
+        flow = _flow(model, record, loss)
+        slope = _gradients(flow, used) if flow.requires_grad else [torch.zeros_like(weight) for weight in used]
     except RuntimeError as error:
         if "is not implemented" not in str(error):
             raise
         reason = "an operation of the network has no second derivative: " + " ".join(str(error).split())
         raise NoScore(Status.UNSUPPORTED, reason) from error
-    return -sum(float((weight.detach() * part).sum()) for weight, part in zip(used, hg, strict=True))
+    return sum(float((part * (part - tilt)).sum()) for part, tilt in zip(g, slope, strict=True))
+
+
+def _record(model: "Model", trace: "Trace") -> "Record":
+    """The forward pass; a second one where it has batch norms, as their own second derivatives cost more than that."""
+    from untrained.proxies.twice import TwiceDifferentiable
+
+    if all(call.kind != "batch_norm" for call in trace.record.calls):
+        return trace.record
+    with TwiceDifferentiable():
+        return model.record(trace.x)
+
+
+def _flow(model: "Model", record: "Record", loss: "Tensor") -> "Tensor":
+    """Sum over weights of w dL/dw, to be differentiated again: its gradient is g + H w, and <g, H w> is <w, H g>.
+
+    A layer is linear in what it reads as it is in its weight, so that <w, dL/dw> is <x, dL/dx> through this layer. This
+    takes no gradients of weights, and half as many terms in the second derivative.
+    """
+    import torch
+
+    alone = _weights_of_one_layer(model)
+    calls = [call for call in record.calls if call.weight in alone and call.x.requires_grad]
+    seen = {call.weight for call in calls}
+    others = [weight for name, weight in model.layer_weights.items() if name not in seen]
+    factors = [*[call.x for call in calls], *others]
+    found = _gradients(loss, factors, create_graph=True)
+    return torch.stack([(factor * part).sum() for factor, part in zip(factors, found, strict=True)]).sum()
+
+
+def _weights_of_one_layer(model: "Model") -> set[str]:
+    """Weights that nothing but a single convolution or linear layer of torch's own reads."""
+    from torch import nn
+
+    owners: dict[int, list[type]] = {}
+    for layer in model.module.modules():
+        for parameter in layer.parameters(recurse=False):
+            owners.setdefault(id(parameter), []).append(type(layer))
+    plain = ([nn.Conv1d], [nn.Conv2d], [nn.Conv3d], [nn.Linear])
+    return {name for name, parameter in model.module.named_parameters() if owners[id(parameter)] in plain}
+
+
+def _gradients(y: "Tensor", xs: "list[Tensor]", *, create_graph: bool = False) -> "tuple[Tensor, ...]":
+    import torch
+
+    return torch.autograd.grad(
+        y, xs, retain_graph=True, create_graph=create_graph, allow_unused=True, materialize_grads=True
+    )
