@@ -26,8 +26,9 @@ def test_golden(
     golden_batch: Batch,
 ) -> None:
     batch = make_batch(golden_batch.x, "wave", np.arange(16) % n_labels)
-    value = score("epe_nas", golden_model(cell["arch"], n_classes=n_classes), batch)
-    assert value == pytest.approx(cell[key], rel=1e-4)
+    for dtype, tolerance in (("float64", 1e-4), ("float32", 1e-3)):  # log |r| of an r near 0 magnifies its rounding
+        value = score("epe_nas", golden_model(cell["arch"], n_classes=n_classes, dtype=dtype), batch)
+        assert value == pytest.approx(cell[key], rel=tolerance)
 
 
 def test_a_linear_network_has_correlations_of_one() -> None:
