@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from untrained.batches import make_batch
 from untrained.batches.images import IMAGE_SETS, normalise
 from untrained.engine import ScoreTable, score
+from untrained.engine.store import read_archs
 from untrained.proxies import PROXIES, parse_proxies
 from untrained.report import correlate
 from untrained.spaces import SPACES
@@ -65,6 +66,9 @@ def main() -> None:
     with gzip.open(arguments.scores, "rt", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["dataset"] == "cifar10"]
     cells = sample([row for row in rows if row["batch"] == MAIN], arguments.cells)
+    if arguments.run.exists():  # such as a leaderboard's: its architectures, as far as they were published
+        asked = set(read_archs(arguments.run))
+        cells = [row for row in rows if row["batch"] == MAIN and row["arch_str"] in asked]
     batch = images(arguments.images, arguments.size)
     table = score(
         SPACE,
