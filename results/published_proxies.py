@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from untrained.batches import make_batch
 from untrained.batches.images import IMAGE_SETS, normalise
 from untrained.engine import ScoreTable, score
+from untrained.engine.store import read_archs
 from untrained.graphs.canonical import simplify
 from untrained.graphs.cost import n_flops
 from untrained.graphs.graph import AvgPool, BatchNorm, Conv, Graph, Linear, ReLU
@@ -69,6 +70,9 @@ def main() -> None:
     with gzip.open(arguments.scores, "rt", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["dataset"] == "cifar10"]
     cells = sample([row for row in rows if row["batch"] == MAIN], arguments.cells)
+    if arguments.run.exists():  # such as a leaderboard's: its architectures, as far as they were published
+        asked = set(read_archs(arguments.run))
+        cells = [row for row in rows if row["batch"] == MAIN and row["arch_str"] in asked]
     batch = images(arguments.images, arguments.size)
     bound = parse_proxies(arguments.proxies)
     again = [one.proxy.bind(**{**one.parameters, "seed": 1}) for one in bound if one.proxy.needs_weights]
@@ -230,8 +234,8 @@ def explanation(cells: list[Row]) -> list[str]:
         "that a batch norm follows, w dL/dw adds up to nothing (see its description).",
         "- `grasp` is a small difference of large terms and depends on the weights drawn: theirs does not "
         "agree better with itself than with ours.",
-        "- `epe_nas` and `jacov` read which images are in the batch, and how many of each class: theirs draws 64 of any "
-        "class for each cell, ours are the same 64 for all, 6 or 7 of each class. `retest` shows what that does.",
+        "- `epe_nas` and `jacov` read which images are in the batch, and how many of each class: theirs draws any 64 "
+        "for each cell, ours are the same 64 for all, 6 or 7 of each class. `retest` shows what that does.",
         "- `naswot` is defined by what reaches an output, where NASLib counts every ReLU as often as it is run, dead "
         "ones too.",
         "- A cell without a path has no score here; theirs has numbers such as 0 for it, which count as scores there.",

@@ -164,7 +164,7 @@ def _publish(temporary: Path, path: Path) -> None:
 def refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any], advice: str) -> None:
     """Raise RunConflictError, naming the field, unless scores under `new` and those in `folder` can be mixed."""
     for name in sorted((old.keys() | new.keys()) - {"proxies"}):
-        if old.get(name) != new.get(name):
+        if _identity(old.get(name)) != _identity(new.get(name)):
             raise RunConflictError(f"{folder} holds scores with {name} {old.get(name)}, not {new.get(name)}. {advice}")
     for proxy, now in new["proxies"].items():
         then = old["proxies"].get(proxy, now)
@@ -172,6 +172,11 @@ def refuse_other_protocol(folder: Path, old: Mapping[str, Any], new: Mapping[str
             field = next(field for field in now if then.get(field) != now[field])
             change = f"{field} {then.get(field)}, not {now[field]}"
             raise RunConflictError(f"{folder} holds scores of {proxy} {change}. {advice}")
+
+
+def _identity(value: Any) -> Any:
+    """What matters of a field: images are the same whatever the file is called that they came from."""
+    return {k: v for k, v in value.items() if k != "name"} if isinstance(value, dict) and "digest" in value else value
 
 
 def _provenance() -> dict[str, Any]:
