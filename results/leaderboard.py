@@ -28,7 +28,7 @@ TRUTHS = {
     "CIFAR-100": "c100_test_200ep",
 }
 NOTES = [
-    "- 1,000 of the 15,625 NAS-Bench-201 cells, drawn with seed 0: {n_distinct} distinct networks. Full size: width 16, "
+    "- 1,000 of the 15,625 NAS-Bench-201 cells, drawn with seed 0: {n_distinct} distinct networks. Width 16, "
     "5 cells a stage, 10 classes. {n_images} CIFAR-10 photographs (recompressed as JPEG), classes in turn, normalised "
     "as in NAS-Bench-201; digest of the batch {digest}. Every proxy with its defaults (see `untrained proxies`), seed "
     "0, unless its name says otherwise.",
