@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fewer import FEWER
 from untrained.errors import DataMissingError, OutOfSpaceError
 from untrained.proxies import PROXIES, Proxy
 from untrained.spaces import SPACES, FiniteSpace
@@ -24,17 +25,6 @@ def test_space(name: str) -> None:
 
 
 SMALL = Task((3, 16, 16), 10, 4, 1)
-FEWER: dict[str, dict[str, float]] = {  # of what is repeated by default until chance evens out
-    "az_nas_expressivity": {"images": 4},
-    "az_nas_progressivity": {"images": 4},
-    "az_nas_trainability": {"images": 4},
-    "meco": {"size": 16},
-    "meco_opt": {"size": 16},
-    "reg_swap": {"repeats": 2},
-    "swap": {"repeats": 2},
-    "te_nas_regions": {"inputs": 60, "repeats": 1},
-    "zen": {"repeats": 2, "noise_batch": 2},
-}
 
 
 @pytest.mark.parametrize("name", sorted(PROXIES))

@@ -316,7 +316,8 @@ def test_official_images_are_found_where_they_are_put(tmp_path: Path, monkeypatc
     monkeypatch.setenv("UNTRAINED_CACHE", str(tmp_path))
     batch = load_batch("cifar10:test:raw", SHAPE)
     assert (batch.x == (rows[:256, 1:].reshape(256, *SHAPE) / 255).astype(np.float32)).all()
-    assert batch.digest == make_batch(batch.x, "mine").digest
+    assert (batch.labels == rows[:256, 0]).all()
+    assert batch.digest == make_batch(batch.x, "mine", rows[:256, 0]).digest
     with pytest.raises(ValueError, match="read-only"):
         batch.x[0, 0, 0, 0] = 1
     monkeypatch.chdir(tmp_path / "files")

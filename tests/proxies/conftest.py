@@ -1,6 +1,6 @@
 """Networks with the fixed weights for which the original programs' values were measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -17,6 +17,17 @@ def wave(shape: tuple[int, ...], phase: float, scale: float) -> NDArray[np.float
     """scale * cos(0.7 i + phase) in C order, as in the golden values."""
     n = int(np.prod(shape))
     return (scale * np.cos(0.7 * np.arange(n) + phase)).reshape(shape).astype(np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As wherever a proxy is asked for a score: sums of several threads have other last bits."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

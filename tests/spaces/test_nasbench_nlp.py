@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fewer import FEWER
 from untrained.batches import load_batch
 from untrained.engine import plan, score
 from untrained.errors import BadInputError, OutOfSpaceError
@@ -221,7 +222,7 @@ def test_the_space_keeps_its_promises() -> None:
 
 @pytest.mark.parametrize("name", sorted(PROXIES))
 def test_proxies_keep_theirs(name: str) -> None:
-    check_proxy(PROXIES[name], space="nasbench_nlp", n=6)
+    check_proxy(PROXIES[name].bind(**FEWER.get(name, {})), space="nasbench_nlp", task=Task((7,), 30, 8), n=6)
 
 
 def test_the_draw_is_of_different_architectures_and_depends_on_the_seed_alone() -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -109,7 +109,10 @@ class Model:
     ) -> "Model":
         """A network with drawn weights: its live part, in the one order that equal networks share, or as written."""
         if isinstance(graph, Recurrent):
-            used: Graph | Recurrent = simplify(graph) if parts == "live" else graph
+            used: Graph | Recurrent = graph
+            if parts == "live":
+                live_rnn = simplify(graph)
+                used = replace(live_rnn, cell=ordered(live_rnn.cell))
             connected = True
         else:
             written = _watched(graph)

@@ -156,7 +156,7 @@ def leaderboard(
     Raises:
         UntrainedError: unusable input; the message is one line.
 
-    >>> space = SPACES["nasbench201"]
+    >>> from untrained.spaces.nasbench201 import SPACE as space
     >>> archs = [space.format(arch) for arch in space.sample(np.random.default_rng(0), 20)]
     >>> truth = Truth("drawn at random", "nasbench201", tuple(archs), np.arange(20.0), "accuracy", "", True)
     >>> board = leaderboard("nasbench201", "flops", against=truth, workers=1).boards[0]
