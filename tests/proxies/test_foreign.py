@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import untrained
+from fewer import FEWER
 from untrained.batches import make_batch, make_texts
 from untrained.errors import GraphError
 from untrained.proxies import PROXIES, Network
@@ -42,7 +43,7 @@ def test_every_proxy_answers_and_changes_nothing(kind: str) -> None:
     next(network.children()).eval()
     batch = batch_for(network)
     before, x, drawn = state(network), batch.x.copy(), torch.random.get_rng_state()
-    names = list(PROXIES)
+    names = [PROXIES[name].bind(**FEWER.get(name, {})).text for name in PROXIES]
     first = untrained.score_module(network, names, batch)
     again = untrained.score_module(network, names[::-1], batch)
     assert state(network) == before
