@@ -10,7 +10,8 @@ from untrained.types import Batch, Scope, Status
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from untrained.proxies.model import Model, Record, Trace
+    from untrained.proxies.model import Model, Record
+    from untrained.proxies.trace import Trace
 
 
 def _check(temperature: float) -> None:
