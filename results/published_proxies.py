@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from untrained.batches import make_batch
 from untrained.batches.images import IMAGE_SETS, normalise
 from untrained.engine import ScoreTable, score
-from untrained.engine.store import read_archs
 from untrained.graphs.canonical import simplify
 from untrained.graphs.cost import n_flops
 from untrained.graphs.graph import AvgPool, BatchNorm, Conv, Graph, Linear, ReLU
@@ -70,9 +69,6 @@ def main() -> None:
     with gzip.open(arguments.scores, "rt", encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["dataset"] == "cifar10"]
     cells = sample([row for row in rows if row["batch"] == MAIN], arguments.cells)
-    if arguments.run.exists():  # such as a leaderboard's: its architectures, as far as they were published
-        asked = set(read_archs(arguments.run))
-        cells = [row for row in rows if row["batch"] == MAIN and row["arch_str"] in asked]
     batch = images(arguments.images, arguments.size)
     bound = parse_proxies(arguments.proxies)
     again = [one.proxy.bind(**{**one.parameters, "seed": 1}) for one in bound if one.proxy.needs_weights]
