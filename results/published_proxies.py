@@ -194,13 +194,15 @@ def markdown(found: list[dict[str, Any]], table: ScoreTable, batch: Batch, cells
     ]
     for row in found:
         rho, tau = (
-            "{:.3f} [{:.3f}, {:.3f}]".format(*(row[f"{measure}{end}"] for end in ("", "_low", "_high")))
+            "{:.3f} [{:.3f}, {:.3f}]".format(*(row[f"{measure}{end}"] for end in ("", "_low", "_high"))).replace(
+                " [nan, nan]", ""
+            )
             for measure in ("spearman", "kendall")
         )
         lines.append(
             f"| {row['proxy']} | {row['published']} | {row['n']} | {row['n_distinct']} | {row['published_undefined']} "
             f"| {row['coverage']:.1%} | {rho} | {tau} | {row['retest_spearman']:.3f} ({row['retest_pairs']}) "
-            f"| {row['seeds_spearman']:.3f} ({row['seeds_cells']}) |"
+            + (f"| {row['seeds_spearman']:.3f} ({row['seeds_cells']}) |" if row["seeds_cells"] else "| |")
         )
     return "\n".join([*lines, "", *explanation(cells)]) + "\n"
 
@@ -224,8 +226,8 @@ def explanation(cells: list[Row]) -> list[str]:
         "scores. `params` and `flops` count the cell as written, too (`live_params`, `live_flops` do not). "
         f"`l2_norm` shows it: the norms expected of default weights agree with theirs by {norms[0]:.3f} if dead layers "
         f"count and by {norms[1]:.3f} if they do not.",
-        "- `flops`: NASLib adds 2 for every value that a batch norm gives, 1 for a ReLU's and 9 for a pooling's; with "
-        f"these ours differ from theirs by at most {np.abs(difference).max():.3g} on these cells.",
+        "- `flops`: NASLib adds 2 for every value that a batch norm gives, 1 for a ReLU's and 9 for a pooling's. With "
+        f"these, ours exceed theirs by {-difference.max():,.0f} to {-difference.min():,.0f} on all these cells.",
         "- `plain` has no order to agree on: with other weights ours agrees with itself as little. Of convolutions "
         "that a batch norm follows, w dL/dw adds up to nothing (see its description).",
         "- `grasp` is a small difference of large terms and depends on the weights drawn: theirs does not "
