@@ -86,7 +86,11 @@ def some_cells() -> list[dict[str, Any]]:
     return [*defined[:: (len(defined) + 2) // 3], undefined[0]]
 
 
-@pytest.mark.parametrize("cell", some_cells(), ids=lambda cell: str(cell["index"]))
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, marks=[pytest.mark.slow] if 0 < i < 3 else []) for i, cell in enumerate(some_cells())],
+    ids=lambda cell: str(cell["index"]),
+)
 def test_some_golden_cells_by_the_full_network(inputs: dict[str, Batch], cell: dict[str, Any]) -> None:
     pytest.importorskip("torch")
     check_against_golden(cell, "normal", epsinas_by_torch(cell["arch"], inputs["normal"]), "the full network")
