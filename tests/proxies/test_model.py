@@ -1,5 +1,7 @@
 """Full networks: passes are those of plain torch, shared, and leave no trace."""
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -277,6 +279,18 @@ def test_what_others_computed_counts_as_borrowed() -> None:
     before = network.borrowed_seconds
     _ = trace.grads
     assert network.borrowed_seconds > before
+
+
+def test_what_is_released_is_gone_at_once() -> None:
+    network = Network(SPACE.graph(SPACE.parse(CELL), TASK))
+    _ = network.model().trace(BATCH).call_grads
+    passed = weakref.ref(network.model().trace(BATCH).logits)
+    gc.disable()
+    try:
+        network.release()
+        assert passed() is None
+    finally:
+        gc.enable()
 
 
 def test_one_backward_gives_both_kinds_of_gradients_with_the_same_bits() -> None:

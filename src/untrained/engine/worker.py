@@ -59,6 +59,7 @@ def work(items: Sequence[Item], space: Space, proxies: Mapping[str, BoundProxy],
                         for other, _ in asked
                     )
                 rows.append(_row(network, proxy, batch, key))
+            network.release()  # now, not when cycles are next looked for
     return rows
 
 

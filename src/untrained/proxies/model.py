@@ -222,6 +222,11 @@ class Model:
         found: T = self._memo[key]
         return found
 
+    def forget(self) -> None:
+        """Drop all that was computed: passes know their model, so that they would wait for the collector of cycles."""
+        self._memo.clear()
+        self._seconds.clear()
+
     def _forward(self, x: Tensor, weights: Weights | None) -> Any:
         buffers = {name: buffer.clone() for name, buffer in self.buffers.items()}
         with training_flags(self.module, BATCH_NORMS), torch.random.fork_rng(devices=[]):

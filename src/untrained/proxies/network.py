@@ -73,6 +73,8 @@ class Network:
 
     def release(self) -> None:
         """Forget models and their passes, which can be gigabytes."""
+        for model in self._models.values():
+            model.forget()
         self._models.clear()
 
     @classmethod
