@@ -85,11 +85,18 @@ def main() -> None:
         "[leaderboard.csv](leaderboard.csv), what they mean in [docs/honesty.md](../docs/honesty.md).",
         "",
         *[note.format(**values) for note in NOTES],
+        f"- Not on this board: {', '.join(_missing(found.boards[0])) or 'none'}.",
     ]
     for name, board in zip(TRUTHS, found.boards, strict=True):
         lines += ["", f"## {name}", "", *_ceilings(board), "", *_table(board)]
     (arguments.out / "leaderboard.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
+
+
+def _missing(board: Board) -> list[str]:
+    """Proxies that were not asked for."""
+    scored = {entry.proxy.partition("(")[0] for entry in board.entries}
+    return [name for name in untrained.PROXIES if name not in scored]
 
 
 def _table(board: Board) -> list[str]:
