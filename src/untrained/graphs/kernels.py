@@ -659,10 +659,8 @@ def run(
             live[t] = part != 0.0
             if live[t]:
                 bound += 1.01 * (count * part + least)
-        if plane >= 0:
-            bound = min(
-                bound, bounds[plane]
-            )  # what was foreseen knows signs, and what is foreseen zero is not computed
+        if plane >= 0:  # what was foreseen knows signs, and what is foreseen zero is not computed
+            bound = min(bound, bounds[plane])
         bounds[plane] = bound
         idle = n_terms == 0 or plane < 0 or not planes_needed[plane]  # until something is found that reads this sweep
         for record in windows:
