@@ -2,8 +2,9 @@
 
 All counts are of the live part: what is computed from the input and reaches the first output, except for parameters,
 multiply-accumulates and depth, which `cost` counts to all outputs. The same network can be written in many ways (a skip
-is the identity, sums flatten), so everything here is counted on one form for all of them: skips and nested sums are
-gone, equal operations without weights are one, and every operation reads sums of other operations. Counts are thus
+is the identity, sums flatten, a pool of a map's first channels is the first channels of its pool), so everything here is
+counted on one form for all of them: skips, nested sums and truncations are gone, equal operations without weights are
+one, and every operation reads sums of other operations. Counts are thus
 functions of `canonical.key`. They are none of `width1_key`: under constant weights two convolutions of one input are
 one function, and here they are two.
 """
@@ -34,6 +35,7 @@ from untrained.graphs.graph import (
     SiLU,
     Sum,
     Tanh,
+    Truncate,
     Zero,
 )
 from untrained.graphs.recurrent import Recurrent
@@ -160,10 +162,10 @@ class _Terms:
             if type(operation) is Sum:
                 terms.append(_added(read))
                 continue
-            if type(operation) is Zero:
-                terms.append(())
+            if type(operation) in (Zero, Truncate):  # the first channels of a map are of the map
+                terms.append(() if type(operation) is Zero else read[0])
                 continue
-            same = (operation, shape, *(sorted(read) if commutes(operation) else read))
+            same = (operation, shape[1:], *(sorted(read) if commutes(operation) else read))
             place = known.get(same, len(self.operations))
             if place == len(self.operations):
                 if type(operation) not in TRAINABLE:
