@@ -9,7 +9,7 @@ To add a statistic, write a function of `Responses` and enter it in STATISTICS.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from typing import NamedTuple
 
@@ -53,47 +53,55 @@ class Responses:
         return cls(np.stack([r.values for r in responses]), np.array([r.exponent for r in responses], np.int64))
 
     @cached_property
+    def _reach(self) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        low, high = self.values.min(axis=1), self.values.max(axis=1)
+        spread = high - low
+        return low, spread, spread <= FLAT * np.maximum(np.abs(low), np.abs(high))
+
+    @property
     def constant(self) -> NDArray[np.bool_]:
         """Which responses are the same for every image, shape (modes,)."""
-        values = self.values
-        constant: NDArray[np.bool_] = np.ptp(values, axis=1) <= FLAT * np.abs(values).max(axis=1)
-        return constant
+        return self._reach[2]
 
     @cached_property
     def normalised(self) -> Floats:
         """(r - min r) / (max r - min r), zeros where a response is constant."""
-        low = self.values.min(axis=1, keepdims=True)
-        spread = np.ptp(self.values, axis=1, keepdims=True)
-        spread[self.constant] = np.inf
-        normalised: Floats = (self.values - low) / spread
-        return normalised
+        low, spread, constant = self._reach
+        return (self.values - low[:, None]) / np.where(constant, np.inf, spread)[:, None]
 
 
 def _epsilons(responses: Responses) -> Floats:
     q = responses.normalised
     kept = q != 0
     sums, numbers = q.sum(axis=1), kept.sum(axis=1)
-    a, b = np.triu_indices(len(q), 1)
+    a, b = _pairs(len(q))
     both = kept[a] & kept[b]
-    difference = np.where(both, np.abs(q[a] - q[b]), 0.0).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: Floats = (difference / both.sum(axis=1)) / ((sums[a] + sums[b]) / (numbers[a] + numbers[b]))
-    return np.where((numbers[a] == 0) | (numbers[b] == 0), np.nan, found)
+    difference = (np.abs(q[a] - q[b]) * both).sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        mean = (sums[a] + sums[b]) / (numbers[a] + numbers[b])
+        found: Floats = difference / both.sum(axis=1) / mean
+    return found  # 0 / 0 where a response is constant or no image is left
+
+
+@cache
+def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    return np.triu_indices(n, 1)
 
 
 def _dispersions(responses: Responses) -> Floats:
     values = responses.values
-    means, deviations = np.abs(values.mean(axis=1)), values.std(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.where(responses.constant, 0.0, deviations / means)
-    found[means <= NO_MEAN * deviations] = np.nan
+    means = values.mean(axis=1)
+    deviations = np.sqrt(((values - means[:, None]) ** 2).mean(axis=1))
+    defined = np.abs(means) > NO_MEAN * deviations
+    found = np.where(responses.constant, 0.0, deviations / np.where(defined, np.abs(means), 1.0))
+    found[~defined] = np.nan
     return found
 
 
 def _log_magnitudes(responses: Responses) -> Floats:
-    with np.errstate(divide="ignore"):
-        found = np.log(np.abs(responses.values).mean(axis=1)) + responses.exponents * math.log(2)
-    return np.where(np.isneginf(found), np.nan, found)
+    means = np.abs(responses.values).mean(axis=1)
+    means[means == 0] = np.nan
+    return np.log(means) + responses.exponents * math.log(2)
 
 
 class Statistic(NamedTuple):
