@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from untrained.graphs import cost
 from untrained.graphs.canonical import flatten, key, simplify
 from untrained.graphs.counts import MEANINGS, counts, meaning
-from untrained.graphs.graph import AvgPool, Concat, Conv, Graph, GraphBuilder, Input, Linear, MaxPool, Sum, Truncate, Zero
+from untrained.graphs.graph import (
+    AvgPool,
+    Concat,
+    Conv,
+    Graph,
+    GraphBuilder,
+    Input,
+    Linear,
+    MaxPool,
+    Sum,
+    Truncate,
+    Zero,
+)
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.types import Arch
 
@@ -176,7 +188,7 @@ def skips(graph: Graph) -> int:
         return source == target or any(reaches(source, i) for i in flat.nodes[target].inputs)
 
     joints = set()
-    for i, node in enumerate(flat.nodes):
+    for node in flat.nodes:
         if isinstance(node.operation, Sum | Concat):
             joints.add(tuple(sorted(leaf for j in node.inputs for leaf in summands(j))))
     return sum(

@@ -1,12 +1,11 @@
 """What a network is made of, counted so that equal networks have equal counts.
 
 All counts are of the live part: what is computed from the input and reaches the first output, except for parameters,
-multiply-accumulates and depth, which `cost` counts to all outputs. The same network can be written in many ways (a skip
-is the identity, sums flatten, a pool of a map's first channels is the first channels of its pool), so everything here is
+multiply-accumulates and depth, which `cost` counts to all outputs. The same network can be written in many ways: a skip
+is the identity, sums flatten, a pool of a map's first channels is the first channels of its pool. So everything here is
 counted on one form for all of them: skips, nested sums and truncations are gone, equal operations without weights are
-one, and every operation reads sums of other operations. Counts are thus
-functions of `canonical.key`. They are none of `width1_key`: under constant weights two convolutions of one input are
-one function, and here they are two.
+one, and every operation reads sums of other operations. Counts are thus functions of `canonical.key`. They are none of
+`width1_key`: under constant weights two convolutions of one input are one function, and here they are two.
 """
 
 import math
@@ -40,7 +39,9 @@ from untrained.graphs.graph import (
 )
 from untrained.graphs.recurrent import Recurrent
 
-__all__ = ["MEANINGS", "counts", "meaning"]
+__all__ = ["MEANINGS", "VERSION", "counts", "meaning"]
+
+VERSION = 1  # raised whenever a count changes
 
 MEANINGS = {
     "live_params": "trainable numbers of the part that reaches an output",

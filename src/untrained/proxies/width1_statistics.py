@@ -101,7 +101,8 @@ def _dispersions(responses: Responses) -> Floats:
 def _log_magnitudes(responses: Responses) -> Floats:
     means = np.abs(responses.values).mean(axis=1)
     means[means == 0] = np.nan
-    return np.log(means) + responses.exponents * math.log(2)
+    logs: Floats = np.log(means) + responses.exponents * math.log(2)
+    return logs
 
 
 class Statistic(NamedTuple):
