@@ -12,10 +12,11 @@ from typing import Any
 import polars as pl
 
 from untrained.engine.asked import asked_archs, asked_batch, asked_space
-from untrained.engine.bank_rows import Item, Setting, compile_modes, meanings, whole_counts, work, zeros_for_none
+from untrained.engine.bank_rows import Item, Setting, meanings, whole_counts, work, zeros_for_none
 from untrained.engine.bank_store import ARCHS_SCHEMA, BankStore, read_manifest
 from untrained.engine.folder import read_frame, read_json
 from untrained.engine.processes import count_workers, in_processes, saving
+from untrained.engine.worker import compile_modes
 from untrained.errors import BadInputError, RunConflictError
 from untrained.graphs.counts import VERSION as COUNTS_VERSION
 from untrained.graphs.modes import DEFAULT_MODES, Mode

@@ -108,10 +108,23 @@ def compile_kernels(kind: str = Graph.__name__) -> None:
     Network(network).response(batch, 1.0)
 
 
+@cache
+def compile_modes() -> None:
+    """Compile, or load from the compiler's cache on disk, what responses of modes need."""
+    from untrained.graphs.modes import Mode, respond  # here, since most scores need no modes
+
+    b = GraphBuilder((1, 4, 4))
+    graph = b.build([b.global_avg_pool(b.conv(b.input, 1, kernel=3))])
+    respond(graph, np.zeros((2, 1, 4, 4), np.float32), [Mode()])
+
+
 def _prepare(network: Network, proxy: BoundProxy) -> None:
     """Do what counts as building, outside the proxy's time."""
     if proxy.proxy.needs_weights:
         network.model(*proxy.weights)
+    elif Needs.MODES in proxy.proxy.needs:
+        compile_modes()
+        _ = network.graph
     elif Needs.RESPONSES in proxy.proxy.needs:
         try:
             compile_kernels(type(network.graph).__name__)
