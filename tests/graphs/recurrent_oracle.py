@@ -40,9 +40,7 @@ def respond_recurrent_mode(network: Recurrent, x: NDArray[np.int64], mode: Mode)
     return torch.cat(series).numpy()
 
 
-def step(
-    cell: Graph, inputs: list[torch.Tensor], weights: dict[int, torch.Tensor], mode: Mode
-) -> list[torch.Tensor]:
+def step(cell: Graph, inputs: list[torch.Tensor], weights: dict[int, torch.Tensor], mode: Mode) -> list[torch.Tensor]:
     activations, gates = list(inputs), list(inputs)  # what a node gives to those who read it as the one or the other
     half = torch.full_like(inputs[1], 0.5)
     for operation, sources, _ in cell.nodes[len(inputs) :]:

@@ -5,9 +5,11 @@ first layer, those of the second, and so on. A program is a table of rows (opera
 work space; x, the previous states and constants come first.
 
 Range. A number is m * r^(2 e), with m in the arithmetic's own type and a whole e in float64; r is the `reach`, a power
-of two, and 1/r <= |m| < r, but for zeros, whose e is NOTHING. So a product of two m needs one step back into that range,
-every step is a multiplication by a power of two, and as long as no number leaves the range all e are 0 and the bits are
-those of the plain arithmetic. Exponents stop at +-2^1000, far beyond what 24 products a step can reach in 35 steps.
+of two, and 1/r <= |m| < r, but for zeros, whose e is NOTHING. So a product of two m needs one step back into that
+range. Every step is a multiplication by a power of two, and as long as no number leaves the range all e are 0 and the
+bits are those of the plain arithmetic. Every number has an exponent of its own, since a vector may hold x^(2^35) for
+several x: those that are small beside the largest are still huge to a sigmoid. Exponents stop at +-2^1000, beyond what
+24 products a step reach in 35 steps.
 """
 
 from typing import Any
@@ -81,10 +83,9 @@ def _tanh(to: Array, to_e: Array, a: Array, a_e: Array, reach: Any) -> None:
 @_leaf
 def _sigmoid(to: Array, to_e: Array, a: Array, a_e: Array, reach: Any, furthest: float) -> None:
     for i in range(to.size):
-        x = np.float64(a[i])
-        x = x if a_e[i] == 0.0 else 0.0 if a_e[i] < 0.0 else x * np.inf
-        x = furthest if x > furthest else -furthest if x < -furthest else x
-        _, power = exponential(-x)
+        m = np.float64(a[i])
+        x = m if a_e[i] == 0.0 else 0.0 if a_e[i] < 0.0 else m * np.inf
+        _, power = exponential(min(max(-x, -furthest), furthest))
         to[i], to_e[i] = _in_range(to.dtype.type(1.0 / (1.0 + power)), 0.0, reach)
 
 
@@ -113,12 +114,15 @@ def run(
     Args:
         rows: the program.
         outputs: where it leaves the new states.
-        words: what the first layer reads, shape (steps, texts), and its exponents.
-        space: all vectors of the program and room for the new states, shape (vectors, layers * texts), and exponents;
-            what it begins with: previous states after x, and constants.
+        words: what the first layer reads, shape (steps, texts).
+        words_e: its exponents.
+        space: all vectors of the program and room for the new states, shape (vectors, layers * texts). After x it
+            begins with the states before the first word and the constants.
+        space_e: its exponents.
         reach: the power of two r, in the type of `space`.
         furthest: sigmoids take numbers beyond this for this.
         series: the result.
+        series_e: its exponents.
     """
     steps, n = series.shape
     lanes = space.shape[1]

@@ -65,6 +65,8 @@ from untrained.types import Batch
 
 START = 0.5
 
+_ORDINARY = 400  # powers of two that need no exponent beside them, nor do their squares
+
 _ACTIVATIONS = {Tanh: kernels.TANH, Sigmoid: kernels.SIGMOID, LeakyReLU: kernels.LEAKY_RELU}
 _CONSTANTS = (0.0, 0.25, 0.5, 1.0, -1.0)
 
@@ -83,13 +85,12 @@ class Program(NamedTuple):
     connected: bool  # whether the first state depends on x
 
 
-def respond(
-    network: Recurrent, batch: Batch, modes: Sequence[Mode], *, dtype: str = "float64"
-) -> dict[Mode, Response]:
+def respond(network: Recurrent, batch: Batch, modes: Sequence[Mode], dtype: str = "float64") -> dict[Mode, Response]:
     """The response in every mode: one number per step and text, in this order.
 
-    The largest magnitude among the values is at least 1/2 and below 1; zeros where no word reaches the output. Values
-    of one mode do not depend on the other modes, nor a text's values on the other texts but for the common exponent.
+    Zeros where no word reaches the output. Values of one mode do not depend on the other modes, nor a text's values on
+    the other texts, but for the common exponent: it is 0 where the largest magnitude is between 2^-400 and 2^400, and
+    elsewhere what makes that lie between 1/2 and 1.
 
     Args:
         network: the network; sizes matter only without mean filters.
@@ -190,7 +191,7 @@ def _live(known: dict[tuple[int, ...], int], outputs: list[int], n_first: int) -
                 live.update(operands)
         live.update([output for state, output in enumerate(outputs) if 1 + state in live])
     place = {i: i for i in range(n_first)}
-    rows = []
+    rows: list[list[int]] = []
     for (kind, *operands), result in known.items():
         if result in live:
             place[result] = n_first + len(rows)
@@ -237,7 +238,7 @@ def _run(program: Program, sizes: tuple[int, ...], words: NDArray[np.float64], m
 
 
 def _in_range(values: NDArray[np.float64], power: int, bits: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """values * 2^power as numbers in range, the reach being 2^bits, and their exponents."""
+    """What values * 2^power are as numbers in range, the reach being 2^bits, and their exponents."""
     fractions, powers = np.frexp(values)
     powers = powers + power
     exponents = (powers - 1 + bits) // (2 * bits)
@@ -246,18 +247,21 @@ def _in_range(values: NDArray[np.float64], power: int, bits: int) -> tuple[NDArr
 
 
 def _response(series: Array, exponents: NDArray[np.float64], bits: int) -> Response:
-    """series * 2^(bits * exponents) with one exponent for all."""
+    """What series * 2^(bits * exponents) is with one exponent for all, 0 where that does."""
     fractions, powers = np.frexp(series.astype(np.float64))
     top = exponents.max(initial=kernels.NOTHING)
     below = np.maximum(exponents - top, -4096)  # beyond that all is zero
-    total = powers + (bits * below).astype(np.int64)
-    most = int(total[fractions != 0].max(initial=np.iinfo(np.int64).min)) if fractions.any() else 0
-    values = np.ldexp(fractions, np.where(fractions == 0, 0, total - most).astype(np.int32))
+    powers = powers + (bits * below).astype(np.int64)
+    largest = int(powers[fractions != 0].max()) if fractions.any() else 0
+    exponent = int(top) * bits + largest if fractions.any() else 0
+    shift = 0 if abs(exponent) < _ORDINARY else exponent
+    values = np.ldexp(fractions, powers + (exponent - shift - largest))
     values.flags.writeable = False
-    return Response(values, int(top) * bits + most if fractions.any() else 0)
+    return Response(values, shift)
 
 
 @lru_cache(maxsize=4)
 def _means(vocabulary: int, size: int) -> NDArray[np.float64]:
     """The mean of each word's embedding. Sums are exact: of up to 2^29 fractions of 24 bits."""
-    return embedding(vocabulary, size).sum(axis=1, dtype=np.float64) / size
+    means: NDArray[np.float64] = embedding(vocabulary, size).sum(axis=1, dtype=np.float64) / size
+    return means
