@@ -111,7 +111,7 @@ def bank(
     Args:
         space: a name of SPACES, a space, or the user's own networks, "package.module:object".
         archs: architectures or their texts; None is the whole space.
-        modes: or their names; their order is that of the columns.
+        modes: or their names, in any order.
         inputs: named batches, .npy or .npz files, or Batches; None is normal, uniform_01 and grey_ramp, and of texts
             random_tokens.
         batch_size: how many images or texts of each; None is 64 of a named batch and all of a file.
@@ -196,7 +196,7 @@ def _setting(
     space: Space, task: Task, modes: Sequence[Mode | str], inputs: Sequence[str | Batch] | None, size: int | None,
     stages: bool,
 ) -> Setting:  # fmt: skip
-    parsed = tuple([Mode.parse(mode) if isinstance(mode, str) else mode for mode in modes])
+    parsed = tuple(sorted([Mode.parse(mode) if isinstance(mode, str) else mode for mode in modes], key=_place))
     is_text = len(task.input_shape) == 1
     if inputs is None:
         inputs = TEXT_INPUTS if is_text else IMAGE_INPUTS
@@ -209,6 +209,11 @@ def _setting(
     if stages and is_text:
         raise BadInputError("only networks of images have stages.")
     return Setting(space, task, parsed, batches, stages)
+
+
+def _place(mode: Mode) -> tuple[bool, bool, float, bool]:
+    """An order of modes, so that a pair is called the same whatever else is asked for."""
+    return not mode.relu, not mode.norm, mode.gain, not mode.mean_filters
 
 
 def _protocol(setting: Setting) -> dict[str, Any]:
