@@ -418,11 +418,7 @@ class Lowering:
 
     def _layout(self, channels: int) -> tuple[NDArray[np.int64], int]:
         """Give every plane room that no other plane needs at the same time."""
-        last = {
-            plane: step
-            for step, total in enumerate(self.sums)
-            for plane in (total.plane, *[t.plane for t, _ in total.terms])
-        }
+        last = self._last_uses()
         offsets = [0] * len(self.sizes)
         free: dict[int, list[int]] = {}
         end = 0
@@ -452,6 +448,14 @@ class Lowering:
                 free.setdefault(self.sizes[plane][0] * self.sizes[plane][1], []).append(offsets[plane])
         offsets.append(end)
         return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
+
+    def _last_uses(self) -> dict[int, int]:
+        """Of each stored plane the last sweep that writes or reads it."""
+        return {
+            plane: step
+            for step, total in enumerate(self.sums)
+            for plane in (total.plane, *[t.plane for t, _ in total.terms])
+        }
 
 
 def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:

@@ -13,7 +13,7 @@ from untrained.graphs.graph import Shape
 from untrained.graphs.mode_kernels import LANES
 from untrained.graphs.mode_programs import Given
 
-_BLOCK = 64  # images of a block at most
+_BLOCK = 32  # images of a block at most
 
 
 class GivenPlane(NamedTuple):
