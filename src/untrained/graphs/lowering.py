@@ -334,9 +334,7 @@ class Lowering:
             return [(None, conv.out_channels)]
         if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (up or left):
             bare = [(self._bare(plane), m) for plane, m in live]
-            terms = [
-                Term(term.plane, term.rectified, weighted=True, multiplicity=m, fan_in=fan_in) for term, m in bare
-            ]
+            terms = [Term(term.plane, term.rectified, weighted=True, multiplicity=m, fan_in=fan_in) for term, m in bare]
             if len(terms) == 1:
                 return [(terms[0], conv.out_channels)]
             return [(self._add([(term, 1) for term in terms], (shape[1], shape[2])), conv.out_channels)]

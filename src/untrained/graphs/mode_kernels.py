@@ -259,9 +259,7 @@ def _emit_moments(_context: Any, unit: Any, row: Any, width: Any, n: Any, floor:
                 builder.store(v.fma(value, value, builder.load(totals[1])), totals[1])
             for k, total in enumerate(totals):
                 index = builder.add(builder.mul(n, v.integer(k)), lane)
-                place = builder.inttoptr(
-                    builder.add(sums, builder.mul(index, v.integer(8))), v.double.as_pointer()
-                )
+                place = builder.inttoptr(builder.add(sums, builder.mul(index, v.integer(8))), v.double.as_pointer())
                 value = builder.load(total)
                 value = builder.fpext(value, v.double) if v.size == 4 else value
                 builder.store(builder.fadd(builder.load(place, align=8), value), place, align=8)
@@ -501,9 +499,10 @@ def _foresee(
             if _normed(norm, live):
                 to_stored = math.log2(mantissas[src]) + exponents[src]
                 scale = _normal(norms[norm, 1], log + to_stored) if norms[norm, 1] > 0.0 else -np.inf
-                widest = 0.5 * math.log2(norms[norm, 2])
-                bound = min(widest, bounds[src] - to_stored + 1.0 + scale) + math.log2(count)
-                wear = max(wear, min(worn[src] + 1.0, widest))
+                bound = min(0.5 * math.log2(norms[norm, 2]), bounds[src] - to_stored + 1.0 + scale)
+                if scale > -np.inf:  # how large normalised values are is known
+                    wear = max(wear, bound - scale - 0.5 * math.log2(norms[norm, 1]))
+                bound += math.log2(count)
                 factors[pc + 1] = scale
             else:
                 bound = bounds[src] + log + math.log2(count)
@@ -825,7 +824,7 @@ def run(
         scratch: the addresses of a ring of rows, of a row with room at both sides, and of a row of zeros.
         most_terms: of a sweep.
         most_records: windows and statistics of a sweep.
-        most_rows: of a window.
+        most_rows: that a window reaches over.
         blocks: of images.
         n: images of a block, a multiple of LANES; what is behind the last image is a copy of it.
         images: how many are real.

@@ -83,7 +83,7 @@ class ModeProgram:
     readouts: tuple[Readout, ...]
     n_means: int
     curved: Operation | None  # a rectifier that can only be switched off
-    limits: tuple[int, int, int]  # most terms, most records and most rows of a window
+    limits: tuple[int, int, int]  # most terms, most records and most rows that a window reaches over
     row: int  # the longest row, with room at both sides
 
 
@@ -102,8 +102,8 @@ def lower(graph: Graph, *, stages: bool = False) -> ModeProgram:
         if not ends_pooled(head):
             last = tuple([i - sum(isinstance(n.operation, Flatten) for n in live.nodes[:i]) for i in last])
             head = as_maps(head)
-        live = head
-    return _ModeLowering(Graph(live.nodes, live.outputs, last)).finish(stages=stages)
+        live, outputs = head, head.outputs
+    return _ModeLowering(Graph(live.nodes, outputs, last)).finish(stages=stages)
 
 
 def kept_norms(graph: Graph, expressions: list[int]) -> list[bool]:
@@ -301,7 +301,7 @@ class _ModeLowering(Lowering):
             for kind, plane, rectified, multiplicity, norm, *geometry, fan_in in total.windows:
                 inside, room = _inside(total.size, tuple(geometry))
                 words += (kind, plane, rectified, fan_in, multiplicity, norm, inside, *geometry)
-                most_rows, row = max(most_rows, geometry[0]), max(row, room)
+                most_rows, row = max(most_rows, (geometry[0] - 1) * geometry[6] + 1), max(row, room)
             for slot, rectified, _, _ in total.statistics:
                 words += (slot, rectified)
         return np.array(words, np.int64), (most_terms, most_records, most_rows), row

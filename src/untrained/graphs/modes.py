@@ -196,6 +196,8 @@ def _respond(
     images = prepared(x, network.input_shape, dtype)
     planes = [images.plane(given, x) for given in program.given] if images.n else []
     modes = list(dict.fromkeys(modes))
+    if not modes:
+        return {}
     means = np.zeros((len(modes), program.n_means, images.blocks * images.lanes))
     scales = np.zeros((len(modes), program.n_means, 2))
     if images.n and program.n_means:
@@ -239,7 +241,7 @@ def _run(
         np.array([math.frexp(mode.gain) for mode in modes], np.float64),
         np.array([(plane.exponent, plane.bound, plane.fan_in) for plane in planes], np.float64),
         given_norms,
-        np.array([[mode.norm or kept for kept in program.kept] for mode in modes], np.bool_).reshape(len(modes), -1),
+        np.array([[mode.norm or kept for kept in program.kept] for mode in modes], np.bool_),
         means,
         scales,
     )
