@@ -79,7 +79,8 @@ def _statistics(graph: Graph | Recurrent, setting: Setting) -> tuple[Outcome, di
         responses = respond(graph, batch, setting.modes)
         connected |= any(responses[mode].values.any() for mode in setting.modes)
         _enter(values, setting, batch, [responses[mode] for mode in setting.modes])
-        if setting.stages and isinstance(graph, Graph):
+    if setting.stages and isinstance(graph, Graph):  # after all inputs, since stages are another program
+        for batch in setting.inputs:
             stages = respond_stages(graph, batch, setting.modes)
             for stage in range(len(graph.stages)):
                 _enter(values, setting, batch, [stages[mode][stage] for mode in setting.modes], stage)

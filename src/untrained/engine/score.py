@@ -223,12 +223,11 @@ def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[
 
 def _compile(wanted: Plan) -> None:
     """Here once, so that the processes find the result on disk."""
-    needs = [proxy.proxy.needs for proxy in wanted.proxies]
-    if any(Needs.RESPONSES in need for need in needs):
-        own = wanted.space.own_weights
-        compile_kernels((Graph if own else type(wanted.space.graph(wanted.archs[0], wanted.task))).__name__)
-    if any(Needs.MODES in need for need in needs):
-        compile_modes()
+    own = wanted.space.own_weights
+    kind = (Graph if own else type(wanted.space.graph(wanted.archs[0], wanted.task))).__name__
+    for need, compile_ in ((Needs.RESPONSES, compile_kernels), (Needs.MODES, compile_modes)):
+        if any(need in proxy.proxy.needs for proxy in wanted.proxies):
+            compile_(kind)
 
 
 def _aggregate(text: str, about: Mapping[str, Any], wanted: Plan, done: dict[tuple[str, str], Row]) -> dict[str, Any]:

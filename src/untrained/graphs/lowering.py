@@ -334,9 +334,7 @@ class Lowering:
             return [(None, conv.out_channels)]
         if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (up or left):
             bare = [(self._bare(plane), m) for plane, m in live]
-            terms = [
-                Term(term.plane, term.rectified, weighted=True, multiplicity=m, fan_in=fan_in) for term, m in bare
-            ]
+            terms = [Term(term.plane, term.rectified, weighted=True, multiplicity=m, fan_in=fan_in) for term, m in bare]
             if len(terms) == 1:
                 return [(terms[0], conv.out_channels)]
             return [(self._add([(term, 1) for term in terms], (shape[1], shape[2])), conv.out_channels)]
@@ -418,11 +416,7 @@ class Lowering:
 
     def _layout(self, channels: int) -> tuple[NDArray[np.int64], int]:
         """Give every plane room that no other plane needs at the same time."""
-        last = {
-            plane: step
-            for step, total in enumerate(self.sums)
-            for plane in (total.plane, *[t.plane for t, _ in total.terms])
-        }
+        last = self._last_uses()
         offsets = [0] * len(self.sizes)
         free: dict[int, list[int]] = {}
         end = 0
@@ -452,6 +446,14 @@ class Lowering:
                 free.setdefault(self.sizes[plane][0] * self.sizes[plane][1], []).append(offsets[plane])
         offsets.append(end)
         return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
+
+    def _last_uses(self) -> dict[int, int]:
+        """Of each stored plane the last sweep that writes or reads it."""
+        return {
+            plane: step
+            for step, total in enumerate(self.sums)
+            for plane in (total.plane, *[t.plane for t, _ in total.terms])
+        }
 
 
 def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:

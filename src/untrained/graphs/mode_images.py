@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import GraphError
+from untrained.graphs.graph import Shape
 from untrained.graphs.mode_kernels import LANES
 from untrained.graphs.mode_programs import Given
-from untrained.graphs.graph import Shape
 
-_BLOCK = 64  # images of a block at most
+_BLOCK = 32  # images of a block at most
 
 
 class GivenPlane(NamedTuple):

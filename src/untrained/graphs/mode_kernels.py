@@ -37,7 +37,6 @@ STATISTIC_WORDS = 2  # norm, rectified
 CONV, AVG_POOL, AVG_POOL_PADDED, MAX_POOL, RELU6 = 0, 1, 2, 3, 5  # as in kernels
 
 LANES = 16  # images of a block are a multiple of this
-MOST_TERMS = 4  # added up at once
 EPS = 1e-5  # of batch norm
 
 _WORN = 32.0  # bits after which a plane is measured: squares of half as many bits less are still ordinary numbers
@@ -118,33 +117,35 @@ def _in_blocks(context: Any, builder: Any, scalar: Any, count: Any, write: Any, 
         write(_Vectors(context, builder, scalar, LANES), index)
 
 
-def _emit_terms(terms: int, rectify: bool, clip: bool) -> Any:
+def _emit_terms(rectify: bool, clip: bool) -> Any:
     """Write to `dst` the sum over `terms` planes x of max(a * max(x, floor) + b, after).
 
     `sources` are their addresses; `factors` are floor, a, b, after of each. Without `rectify` there are no floors;
     without `clip` nothing is cut off after, and the first b stands for all.
     """
 
-    def typed(_context: Any, unit: Any, dst: Any, count: Any, sources: Any, factors: Any) -> Any:
+    def typed(_context: Any, unit: Any, dst: Any, count: Any, terms: Any, sources: Any, factors: Any) -> Any:
         def emit(context: Any, builder: Any, _: Any, arguments: Any) -> None:
-            _, dst, count, sources, factors = arguments
+            _, dst, count, terms, sources, factors = arguments
 
             def write(v: _Vectors, index: Any) -> None:
-                total = None
-                for t in range(terms):
-                    floor, a, b, after = [v.scalar(factors, 4 * t + k) for k in range(4)]
-                    x = v.load(v.at(v.word(sources, v.integer(t)), index))
+                def term(t: Any, total: Any) -> Any:
+                    floor, a, b, after = [v.scalar(v.at(factors, builder.mul(t, v.integer(4))), k) for k in range(4)]
+                    x = v.load(v.at(v.word(sources, t), index))
                     x = v.larger(x, floor) if rectify else x
                     if clip:
                         x = v.larger(v.fma(x, a, b), after)
-                        total = builder.fadd(total, x) if total else x
-                    else:
-                        total = v.fma(x, a, total or b)
-                v.store(total, v.at(dst, index))
+                        return builder.fadd(total, x) if total else x
+                    return v.fma(x, a, total or b)
 
-            _in_blocks(context, builder, unit, count, write)
+                total = v.variable(term(v.integer(0), None))
+                with _steps(builder, v.integer(1), terms, 1) as (t, _):
+                    builder.store(term(t, builder.load(total)), total)
+                v.store(builder.load(total), v.at(dst, index))
 
-        return types.void(unit, dst, count, sources, factors), emit
+            _in_blocks(context, builder, unit, count, write, 64)
+
+        return types.void(unit, dst, count, terms, sources, factors), emit
 
     return intrinsic(typed)
 
@@ -258,9 +259,7 @@ def _emit_moments(_context: Any, unit: Any, row: Any, width: Any, n: Any, floor:
                 builder.store(v.fma(value, value, builder.load(totals[1])), totals[1])
             for k, total in enumerate(totals):
                 index = builder.add(builder.mul(n, v.integer(k)), lane)
-                place = builder.inttoptr(
-                    builder.add(sums, builder.mul(index, v.integer(8))), v.double.as_pointer()
-                )
+                place = builder.inttoptr(builder.add(sums, builder.mul(index, v.integer(8))), v.double.as_pointer())
                 value = builder.load(total)
                 value = builder.fpext(value, v.double) if v.size == 4 else value
                 builder.store(builder.fadd(builder.load(place, align=8), value), place, align=8)
@@ -342,46 +341,13 @@ _fill: Any = intrinsic(_emit_fill)
 _read: Any = intrinsic(_emit_read)
 _itemsize: Any = intrinsic(_emit_itemsize)
 _address: Any = intrinsic(_emit_address)
-_sum1, _sum2, _sum3, _sum4 = [_emit_terms(k, False, False) for k in range(1, 5)]
-_relu1, _relu2, _relu3, _relu4 = [_emit_terms(k, True, False) for k in range(1, 5)]
-_clip1, _clip2, _clip3, _clip4 = [_emit_terms(k, True, True) for k in range(1, 5)]
+_terms, _terms_relu, _terms_clip = _emit_terms(False, False), _emit_terms(True, False), _emit_terms(True, True)
 _box3, _box3_relu, _max3 = _emit_row3(False, False), _emit_row3(True, False), _emit_row3(False, True)
 _rows_sum, _rows_max = _emit_vertical(False), _emit_vertical(True)
 _columns_sum, _columns_max = _emit_horizontal(False), _emit_horizontal(True)
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
-
-
-@_leaf
-def _add_terms(unit: Any, dst: int, count: int, n_terms: int, kind: int, sources: int, factors: int) -> None:
-    """Write the sum of at most four terms; kind: 0 as they are, 1 with floors before, 2 with floors after too."""
-    if kind == 0:
-        if n_terms == 1:
-            _sum1(unit, dst, count, sources, factors)
-        elif n_terms == 2:
-            _sum2(unit, dst, count, sources, factors)
-        elif n_terms == 3:
-            _sum3(unit, dst, count, sources, factors)
-        else:
-            _sum4(unit, dst, count, sources, factors)
-    elif kind == 1:
-        if n_terms == 1:
-            _relu1(unit, dst, count, sources, factors)
-        elif n_terms == 2:
-            _relu2(unit, dst, count, sources, factors)
-        elif n_terms == 3:
-            _relu3(unit, dst, count, sources, factors)
-        else:
-            _relu4(unit, dst, count, sources, factors)
-    elif n_terms == 1:
-        _clip1(unit, dst, count, sources, factors)
-    elif n_terms == 2:
-        _clip2(unit, dst, count, sources, factors)
-    elif n_terms == 3:
-        _clip3(unit, dst, count, sources, factors)
-    else:
-        _clip4(unit, dst, count, sources, factors)
 
 
 @_leaf
@@ -488,6 +454,11 @@ def _normal(variance: float, log_scale: float) -> float:
 
 
 @_leaf
+def _normed(norm: int, live: Array) -> bool:
+    return norm >= 0 and live[norm]
+
+
+@_leaf
 def _foresee(
     words: Array,
     pc: int,
@@ -502,28 +473,36 @@ def _foresee(
     bounds: Array,
     worn: Array,
     norms: Array,
+    places: Array,
+    floors: Array,
 ) -> bool:
     """Choose exponents for what one sweep writes, and the factors of its records, which go to their place in `factors`.
 
+    A sum of one term that is not normalised is never computed: its plane is a view of the other, whose mantissa it
+    takes along and, in `floors`, whether readers rectify it. `factors` says at the sweep whether there is one.
     Returns whether something later has to know of all images first what this sweep finds.
     """
-    plane, n_terms, n_windows, n_statistics = words[pc + 2 : pc + 6]
+    plane, n_terms, n_windows, n_statistics = words[pc + 2], words[pc + 3], words[pc + 4], words[pc + 5]
     waits = False
+    view = n_terms == 1 and not _normed(words[pc + SWEEP_WORDS + 4], live)
+    factors[pc] = 1.0 if view else 0.0
     pc += SWEEP_WORDS
     first = pc
     if n_terms > 0:
         most, wear = -np.inf, 0.0
         for t in range(n_terms):
-            src, _, fan_in, multiplicity, norm, _, count = words[pc : pc + TERM_WORDS]
+            src, fan_in, multiplicity, norm = words[pc], words[pc + 2], words[pc + 3], words[pc + 4]
+            count = words[pc + 6]
             weight = gain * multiplicity / (fan_in if mean_filters else 1) if fan_in > 0 else 1.0
             shift = gain_exponent if fan_in > 0 else 0
-            log = math.log2(weight * mantissas[src]) + shift
-            if norm >= 0 and live[norm]:
-                stored = bounds[src] - exponents[src] - math.log2(mantissas[src])
-                scale = _normal(norms[norm, 1], log + exponents[src]) if norms[norm, 1] > 0.0 else -np.inf
-                widest = 0.5 * math.log2(norms[norm, 2])
-                bound = min(widest, stored + 1.0 + scale) + math.log2(count)
-                wear = max(wear, min(worn[src] + 1.0, widest))
+            log = math.log2(weight) + shift
+            if _normed(norm, live):
+                to_stored = math.log2(mantissas[src]) + exponents[src]
+                scale = _normal(norms[norm, 1], log + to_stored) if norms[norm, 1] > 0.0 else -np.inf
+                bound = min(0.5 * math.log2(norms[norm, 2]), bounds[src] - to_stored + 1.0 + scale)
+                if scale > -np.inf:  # how large normalised values are is known
+                    wear = max(wear, bound - scale - 0.5 * math.log2(norms[norm, 1]))
+                bound += math.log2(count)
                 factors[pc + 1] = scale
             else:
                 bound = bounds[src] + log + math.log2(count)
@@ -537,25 +516,33 @@ def _foresee(
                 total += 2.0 ** (factors[first + t * TERM_WORDS] - most)
             most += math.log2(total)
         bounds[plane], worn[plane], exponents[plane], mantissas[plane] = most, wear, _ceiling(most), 1.0
+        floors[plane] = False
         pc = first
         for t in range(n_terms):
-            src, rectified, fan_in, multiplicity, norm, after, count = words[pc : pc + TERM_WORDS]
+            src, rectified, fan_in, multiplicity = words[pc], words[pc + 1], words[pc + 2], words[pc + 3]
+            norm, after, count = words[pc + 4], words[pc + 5], words[pc + 6]
             weight = gain * multiplicity / (fan_in if mean_filters else 1) if fan_in > 0 else 1.0
             shift = gain_exponent if fan_in > 0 else 0
             b = 0.0
-            if norm >= 0 and live[norm]:
+            if _normed(norm, live):
                 a = count * 2.0 ** (factors[pc + 1] - exponents[plane])
                 b = -norms[norm, 0] * a
             else:
                 a = _power(count * weight * mantissas[src], shift + exponents[src] - exponents[plane])
-            factors[pc] = 0.0 if relu and rectified else -np.inf
+            if view:
+                mantissas[plane], shift = math.frexp(count * weight * mantissas[src])
+                exponents[plane] = exponents[src] + (gain_exponent if fan_in > 0 else 0) + shift
+                places[plane], floors[plane] = places[src], floors[src] or (relu and (rectified != 0 or after != 0))
+            factors[pc] = 0.0 if floors[src] or (relu and rectified) else -np.inf
             factors[pc + 1], factors[pc + 2] = a, b
             factors[pc + 3] = 0.0 if relu and after else -np.inf
             pc += TERM_WORDS
     bound, exponent, mantissa, wear = bounds[plane], exponents[plane], mantissas[plane], worn[plane]
     for _ in range(n_windows):
-        kind, out, _, fan_in, multiplicity, norm, inside = words[pc : pc + 7]
+        kind, out, fan_in, multiplicity = words[pc], words[pc + 1], words[pc + 3], words[pc + 4]
+        norm, inside = words[pc + 5], words[pc + 6]
         bounds[out], exponents[out], mantissas[out], worn[out] = bound, exponent, mantissa, wear
+        floors[out] = kind == MAX_POOL and floors[plane]  # the largest of rectified values is the largest, rectified
         if kind == CONV:
             weight = gain * multiplicity / (fan_in if mean_filters else 1) * mantissa
             bounds[out] = bound + math.log2(weight * inside / mantissa) + gain_exponent
@@ -570,7 +557,7 @@ def _foresee(
             factors[pc + 1] = _power(6.0, -exponents[out]) if relu else np.inf
         else:
             factors[pc] = 1.0 / (words[pc + 7] * words[pc + 8]) if kind == AVG_POOL_PADDED else 1.0
-        waits = waits or (norm >= 0 and live[norm]) or worn[out] > _WORN
+        waits = waits or _normed(norm, live) or worn[out] > _WORN
         pc += WINDOW_WORDS
     for _ in range(n_statistics):
         waits = waits or live[words[pc]]
@@ -583,9 +570,9 @@ def _foresee(
 
 @_leaf
 def _table(words: Array, pc: int, n_terms: int, factors: Array, table: Array) -> int:
-    """Write down the factors of a sweep's terms as `_add_terms` reads them; returns which kind of terms they are.
+    """Write down floor, a, b, after of a sweep's terms; returns which kind of terms they are.
 
-    After the first four, each call adds up to three more to what is there, which is a term itself.
+    0: sums of products, 1: with floors before, 2: with floors after too. The first b stands for all where it can.
     """
     kind = 0
     for t in range(n_terms):
@@ -594,27 +581,13 @@ def _table(words: Array, pc: int, n_terms: int, factors: Array, table: Array) ->
             kind = 2
         elif factors[at] > -np.inf:
             kind = max(kind, 1)
-    place, left = 0, 0
-    for t in range(n_terms):
-        if left == 0:
-            left = MOST_TERMS
-            first = place
-            if t > 0:
-                table[place], table[place + 1], table[place + 2], table[place + 3] = -np.inf, 1.0, 0.0, -np.inf
-                place, left = place + 4, left - 1
-        at = pc + t * TERM_WORDS
-        a = factors[at + 1]
-        if abs(a) < 2.0**-100:  # nothing beside the others; numbers near underflow are slow
-            a = 0.0
-        table[place], table[place + 1], table[place + 2], table[place + 3] = (
-            factors[at],
-            a,
-            factors[at + 2],
-            factors[at + 3],
-        )
-        if kind < 2 and place > first:  # constants are added once
-            table[first + 2] += table[place + 2]
-        place, left = place + 4, left - 1
+        for k in range(4):
+            table[t, k] = factors[at + k]
+        if abs(factors[at + 1]) < 2.0**-100:  # nothing beside the others; numbers near underflow are slow
+            table[t, 1] = 0.0
+    if kind < 2:
+        for t in range(1, n_terms):
+            table[0, 2] += table[t, 2]
     return kind
 
 
@@ -660,7 +633,8 @@ def _sweep(
     relu: bool,
     live: Array,
     factors: Array,
-    addresses: Array,
+    places: Array,
+    floors: Array,
     scratch: Array,
     rows: Array,
     table: Array,
@@ -675,46 +649,51 @@ def _sweep(
     """
     dtype = type(unit)
     none = dtype(-np.inf)
-    height, width, plane, n_terms, n_windows, n_statistics, mean = words[pc : pc + SWEEP_WORDS]
+    height, width, plane, n_terms = words[pc], words[pc + 1], words[pc + 2], words[pc + 3]
+    n_windows, n_statistics, mean = words[pc + 4], words[pc + 5], words[pc + 6]
     terms = pc + SWEEP_WORDS
     windows = terms + n_terms * TERM_WORDS
     statistics = windows + n_windows * WINDOW_WORDS
     end = statistics + n_statistics * STATISTIC_WORDS
     length = width * n
     size = length * _itemsize(unit)
+    view = factors[pc] > 0.0
+    own = False  # whether everything that reads the sweep rectifies it
     base, ring = scratch[0], 1
-    if plane >= 0:
-        base, ring = addresses[plane] + block * height * size, height
+    if view:
+        own = floors[words[terms]] or (relu and (words[terms + 1] != 0 or words[terms + 5] != 0))
+        base, ring = places[words[terms]] + block * height * size, height
+    elif plane >= 0:
+        own = floors[plane]
+        base, ring = places[plane] + block * height * size, height
     for k in range(n_windows):
         at = windows + k * WINDOW_WORDS
         ready[k] = 0
-        if plane < 0:
+        if plane < 0 and not view:
             ring = max(ring, (words[at + 7] - 1) * words[at + 13] + 1)
         sums[k] = 0.0
     for k in range(n_windows, n_windows + n_statistics + 1):
         sums[k] = 0.0
     kind = _table(words, terms, n_terms, factors, table)
+    n_summed = 0 if view else n_terms
     sources, taps = rows[0], rows[1]
-    table_size = 4 * MOST_TERMS * _itemsize(unit)  # of one call
 
     for y in range(height):
         row = base + y % ring * size
-        done = 0
-        while done < n_terms:
-            call = 0 if done == 0 else 1
-            count = min(MOST_TERMS - call, n_terms - done)
-            sources[0] = row
-            for t in range(count):
-                src = words[terms + (done + t) * TERM_WORDS]
-                sources[call + t] = addresses[src] + (block * height + y) * size
-            begin = _address(table) + (done - call) // (MOST_TERMS - 1) * table_size
-            _add_terms(unit, row, length, call + count, kind, _address(sources), begin)
-            done += count
+        for t in range(n_summed):
+            sources[t] = places[words[terms + t * TERM_WORDS]] + (block * height + y) * size
+        if n_summed > 0:
+            if kind == 0:
+                _terms(unit, row, length, n_terms, _address(sources), _address(table))
+            elif kind == 1:
+                _terms_relu(unit, row, length, n_terms, _address(sources), _address(table))
+            else:
+                _terms_clip(unit, row, length, n_terms, _address(sources), _address(table))
         for k in range(n_statistics):
             at = statistics + k * STATISTIC_WORDS
             slot = words[at]
             if live[slot]:
-                floor = dtype(0.0) if relu and words[at + 1] else none
+                floor = dtype(0.0) if own or (relu and words[at + 1]) else none
                 first = y == 0 and block == 0
                 _moments_of(unit, row, width, n, real, floor, first, sums[n_windows + k], totals[slot])
         for k in range(n_windows):
@@ -727,13 +706,13 @@ def _sweep(
                 last_row = min(first_row + (record[7] - 1) * record[13], height - 1)
                 if last_row > y:
                     break
-                n_rows = 0
+                n_rows = np.int64(0)
                 for i in range(record[7]):
                     position = first_row + i * record[13]
                     if 0 <= position < height:
                         taps[n_rows] = base + position % ring * size
                         n_rows += 1
-                dst = addresses[record[1]] + (block * record[15] + ready[k]) * out_size
+                dst = places[record[1]] + (block * record[15] + ready[k]) * out_size
                 if record[0] == RELU6:
                     ceiling = dtype(factors[at + 1])
                     if relu:
@@ -741,7 +720,7 @@ def _sweep(
                     else:
                         _columns_sum(unit, dst, row, 1, 0, length, dtype(factors[at]))
                 else:
-                    rectified = relu and record[2] != 0
+                    rectified = record[0] != MAX_POOL and (own or (relu and record[2] != 0))
                     _window_row(
                         unit, dst, record, taps, n_rows, width, n, rectified, factors[at], scratch[1], scratch[2]
                     )
@@ -750,7 +729,8 @@ def _sweep(
                     _moments_of(unit, dst, record[16], n, real, none, first, sums[k], totals[slot])
                 ready[k] += 1
         if mean >= 0:
-            _moments(unit, row, width, n, none, dtype(0.0), _address(sums[n_windows + n_statistics]))
+            floor = dtype(0.0) if own else none
+            _moments(unit, row, width, n, floor, dtype(0.0), _address(sums[n_windows + n_statistics]))
 
     for k in range(n_statistics):
         slot = words[statistics + k * STATISTIC_WORDS]
@@ -775,7 +755,7 @@ def _conclude(
     n: int,
     images: int,
     live: Array,
-    addresses: Array,
+    places: Array,
     scratch: Array,
     totals: Array,
     norms: Array,
@@ -785,7 +765,8 @@ def _conclude(
     worn: Array,
 ) -> None:
     """After all images: from sums to means and variances; and planes that may be worn are measured."""
-    height, width, _, n_terms, n_windows, n_statistics = words[pc : pc + 6]
+    height, width, n_terms = words[pc], words[pc + 1], words[pc + 3]
+    n_windows, n_statistics = words[pc + 4], words[pc + 5]
     at = pc + SWEEP_WORDS + n_terms * TERM_WORDS
     for _ in range(n_windows):
         plane, slot, rows, columns = words[at + 1], words[at + 5], words[at + 15], words[at + 16]
@@ -794,7 +775,7 @@ def _conclude(
         if worn[plane] > _WORN:
             row = scratch[1]
             _fill(unit, row, n, type(unit)(0.0))
-            _extremes(unit, addresses[plane], blocks * rows * columns, n, row)
+            _extremes(unit, places[plane], blocks * rows * columns, n, row)
             most = 0.0
             for lane in range(n):
                 most = max(most, float(_read(unit, row + lane * _itemsize(unit))))
@@ -839,11 +820,11 @@ def run(
     Args:
         unit: a number of the dtype of the planes.
         words: the program.
-        addresses: where each plane begins; those given come first.
+        addresses: where each plane begins, those given first; and a last one for sums that are not stored.
         scratch: the addresses of a ring of rows, of a row with room at both sides, and of a row of zeros.
         most_terms: of a sweep.
         most_records: windows and statistics of a sweep.
-        most_rows: of a window.
+        most_rows: that a window reaches over.
         blocks: of images.
         n: images of a block, a multiple of LANES; what is behind the last image is a copy of it.
         images: how many are real.
@@ -857,10 +838,11 @@ def run(
     """
     n_planes = addresses.size
     factors = np.empty(words.size)
-    exponents, mantissas = np.zeros(n_planes + 1, np.int64), np.ones(n_planes + 1)
-    bounds, worn = np.empty(n_planes + 1), np.empty(n_planes + 1)
-    table = np.empty(8 * most_terms + 8, np.dtype(type(unit)))
-    rows = np.empty((2, max(most_rows, MOST_TERMS)), np.int64)
+    exponents, mantissas = np.zeros(n_planes, np.int64), np.ones(n_planes)
+    bounds, worn = np.empty(n_planes), np.empty(n_planes)
+    places, floors = addresses.copy(), np.zeros(n_planes, np.bool_)
+    table = np.empty((most_terms, 4), np.dtype(type(unit)))
+    rows = np.empty((2, max(most_rows, most_terms)), np.int64)
     sums = np.empty((most_records + 1, 2 * n))
     totals = np.zeros((live.shape[1], 3))
     ready = np.empty(most_records, np.int64)
@@ -868,6 +850,8 @@ def run(
         relu, mean_filters = switches[mode, 0], switches[mode, 1]
         gain, gain_exponent = gains[mode, 0], int(gains[mode, 1])
         norms = given_norms.copy()
+        places[:] = addresses
+        floors[:] = False
         worn[:] = 0.0
         mantissas[:] = 1.0
         for k in range(len(given)):
@@ -876,7 +860,7 @@ def run(
                 mantissas[k] = gain / (given[k, 2] if mean_filters else 1.0)
                 exponents[k] += gain_exponent
                 bounds[k] += math.log2(mantissas[k]) + gain_exponent
-        pc, start = 0, 0
+        pc = start = np.int64(0)  # of a type, not the number 0, which would be a type of its own
         while pc < words.size:
             waits = _foresee(
                 words,
@@ -892,8 +876,11 @@ def run(
                 bounds,
                 worn,
                 norms,
+                places,
+                floors,
             )
-            plane, n_terms, n_windows, n_statistics, mean = words[pc + 2 : pc + SWEEP_WORDS]
+            plane, n_terms, n_windows = words[pc + 2], words[pc + 3], words[pc + 4]
+            n_statistics, mean = words[pc + 5], words[pc + 6]
             if mean >= 0:
                 scales[mode, mean, 0], scales[mode, mean, 1] = exponents[plane], mantissas[plane]
             last = pc
@@ -913,7 +900,8 @@ def run(
                         relu,
                         live[mode],
                         factors,
-                        addresses,
+                        places,
+                        floors,
                         scratch,
                         rows,
                         table,
@@ -930,7 +918,7 @@ def run(
                 n,
                 images,
                 live[mode],
-                addresses,
+                places,
                 scratch,
                 totals,
                 norms,

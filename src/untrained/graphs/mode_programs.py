@@ -83,7 +83,7 @@ class ModeProgram:
     readouts: tuple[Readout, ...]
     n_means: int
     curved: Operation | None  # a rectifier that can only be switched off
-    limits: tuple[int, int, int]  # most terms, most records and most rows of a window
+    limits: tuple[int, int, int]  # most terms, most records and most rows that a window reaches over
     row: int  # the longest row, with room at both sides
 
 
@@ -96,88 +96,87 @@ def lower(graph: Graph, *, stages: bool = False) -> ModeProgram:
     last = graph.stages[-1:]
     live = simplify(Graph(graph.nodes, (*(graph.stages if stages else graph.outputs[:1]), *last)))
     outputs = live.outputs[: len(live.outputs) - len(last)]
-    kept = kept_norms(Graph(live.nodes, outputs, live.outputs[-1:] if last else ()))
+    last = live.outputs[-1:] if last else ()
     if not stages:
-        if not ends_pooled(Graph(live.nodes[: outputs[0] + 1], outputs)):
-            kept = frozenset(i - sum(isinstance(n.operation, Flatten) for n in live.nodes[:i]) for i in kept)
-            live = as_maps(live)
-            outputs = live.outputs
-    return _ModeLowering(live, kept).finish(outputs, stages=stages)
+        head = Graph(live.nodes[: outputs[0] + 1], outputs)
+        if not ends_pooled(head):
+            last = tuple([i - sum(isinstance(n.operation, Flatten) for n in live.nodes[:i]) for i in last])
+            head = as_maps(head)
+        live, outputs = head, head.outputs
+    return _ModeLowering(Graph(live.nodes, outputs, last)).finish(stages=stages)
 
 
-def kept_norms(graph: Graph) -> frozenset[int]:
-    """Positions of the norms that stay when norms are off; see `modes.switched`."""
-    number, expressions = _live_expressions(graph)
-    output = number[graph.outputs[0]]
-    norms = [type(operation) is BatchNorm for operation, _ in expressions]
-    before = [False] * len(expressions)  # whether there is a norm before
-    for place, (_, inputs) in enumerate(expressions):
-        before[place] = any([before[i] or norms[i] for i in inputs])
-    stays = [norms[i] and not before[i] for i in range(len(norms))]
-    if graph.stages:
-        last = number[graph.stages[-1]]
-        after = [False] * len(expressions)
-        for place, (_, inputs) in enumerate(expressions):
-            after[place] = any([after[i] or i == last for i in inputs])
-            stays[place] = stays[place] or (norms[place] and after[place])
-    elif output >= 0:
-        head = _head_norm(expressions, output)
-        if head >= 0:
-            stays[head] = True
-    return frozenset(
-        [
-            i
-            for i, node in enumerate(graph.nodes)
-            if type(node.operation) is BatchNorm and (number[i] < 0 or stays[number[i]])
-        ]
-    )
+def kept_norms(graph: Graph, expressions: list[int]) -> list[bool]:
+    """Whether each node is a norm that stays when norms are off; see `modes.switched`.
+
+    Args:
+        graph: a network, whose last stage is the end of its body; it may lie behind the last node, where nothing is.
+        expressions: of each node a number that equal ones share, -1 for zeros.
+    """
+    last = expressions[graph.stages[-1]] if graph.stages and graph.stages[-1] < len(expressions) else -2
+    before: list[bool] = []  # whether a norm is before a node, or is it
+    after: list[bool] = []  # whether a node is after the last stage, or is it
+    stays: list[bool] = []
+    for (operation, inputs, _), expression in zip(graph.nodes, expressions, strict=True):
+        normed = passed = False
+        for i in inputs:
+            if expressions[i] >= 0:
+                normed = normed or before[i]
+                passed = passed or after[i]
+        norm = type(operation) is BatchNorm
+        stays.append(norm and (passed or not normed))
+        before.append(normed or norm)
+        after.append(passed or expression == last)
+    if not graph.stages:
+        head = _head_norm(graph, expressions)
+        stays = [stay or (expression == head >= 0) for stay, expression in zip(stays, expressions, strict=True)]
+    return stays
 
 
-_Expression = tuple[Operation, tuple[int, ...]]  # and the live expressions that it reads
-
-
-def _live_expressions(graph: Graph) -> tuple[list[int], list[_Expression]]:
-    """Of each node the number of the expression that it is, -1 for zeros; and all expressions."""
-    number: list[int] = []
-    expressions: list[_Expression] = []
+def live_expressions(graph: Graph) -> list[int]:
+    """Of each node of a network as written the number of the expression that it is, -1 for zeros."""
+    numbers: list[int] = []
     known: dict[tuple[Operation, Shape, tuple[int, ...]], int] = {}
     for operation, inputs, shape in graph.nodes:
-        read = [number[i] for i in inputs]
-        live = tuple([i for i in read if i >= 0])
+        read = [numbers[i] for i in inputs]
+        live = [i for i in read if i >= 0]
         kind = type(operation)
         if kind is Zero or (inputs and not live and kind is not Sigmoid):
-            number.append(-1)
+            numbers.append(-1)
         elif kind is Identity or (kind is Sum and len(live) == 1):
-            number.append(live[0])
+            numbers.append(live[0])
+        elif kind is Sum or kind is Product:
+            numbers.append(known.setdefault((operation, shape, tuple(sorted(live))), len(known)))
         else:
-            if kind is Sum or kind is Product:
-                read.sort()
-            place = known.setdefault((operation, shape, tuple(read)), len(expressions))
-            if place == len(expressions):
-                expressions.append((operation, live))
-            number.append(place)
-    return number, expressions
+            numbers.append(known.setdefault((operation, shape, tuple(read)), len(known)))
+    return numbers
 
 
-def _head_norm(expressions: list[_Expression], output: int) -> int:
+def _head_norm(graph: Graph, expressions: list[int]) -> int:
     """The norm that all paths to the output go through, if neither norm nor convolution comes after it, or -1."""
-    needed = {output}
-    for place in range(output, -1, -1):
-        if place in needed:
-            needed.update(expressions[place][1])
+    readings: dict[int, tuple[Operation, set[int]]] = {}  # of each live expression, and what it reads
+    for (operation, inputs, _), expression in zip(graph.nodes, expressions, strict=True):
+        if expression >= 0 and not isinstance(operation, Identity):
+            live = {expressions[i] for i in inputs if expressions[i] >= 0}
+            readings.setdefault(expression, (operation, live - {expression}))
+    needed: set[int] = set()
+    todo = {expressions[graph.outputs[0]]} & readings.keys()
+    while todo:
+        needed |= todo
+        todo = {i for expression in todo for i in readings[expression][1]} - needed
     order = sorted(needed)
-    final = max([i for i in order if isinstance(expressions[i][0], Conv | BatchNorm)], default=-1)
-    if final < 0 or type(expressions[final][0]) is not BatchNorm:
+    final = max([i for i in order if isinstance(readings[i][0], Conv | BatchNorm)], default=-1)
+    if final < 0 or not isinstance(readings[final][0], BatchNorm):
         return -1
     # In topological order, a path that goes round it has a step that jumps over it.
-    around = any(i > final and any(j < final for j in expressions[i][1]) for i in order)
+    around = any(i > final and any(j < final for j in readings[i][1]) for i in order)
     return -1 if around else final
 
 
 class _ModeLowering(Lowering):
-    def __init__(self, graph: Graph, kept: frozenset[int]) -> None:
+    def __init__(self, graph: Graph) -> None:
         super().__init__(graph)
-        self.kept_nodes = kept
+        self.stays = kept_norms(graph, self.expressions)
         self.kept: list[bool] = []  # of each norm
         self.given_norms: list[tuple[int, int]] = []
         self.means: dict[Plane, int] = {}
@@ -191,18 +190,17 @@ class _ModeLowering(Lowering):
                     self.given.append(stem)
         self.sizes = [plane.size for plane in self.given]
 
-    def finish(self, outputs: tuple[int, ...], *, stages: bool) -> ModeProgram:
+    def finish(self, *, stages: bool) -> ModeProgram:
         """The program that gives the first output, or the mean of each output over channels and positions."""
         nodes = self.graph.nodes
-        read = [(output, ()) for output in outputs] if stages else [self._readout()]
+        read = [(output, ()) for output in self.graph.outputs] if stages else [self._readout()]
         values: list[Value] = []
         known: dict[int, Value] = {}
         for i, expression in enumerate(self.expressions[: 1 + max(at for at, _ in read)]):
             value = known.get(expression)
             if value is None:
                 if type(nodes[i].operation) is BatchNorm:
-                    kept = i in self.kept_nodes
-                    value = [(plane and self._norm(plane, kept), m) for plane, m in values[nodes[i].inputs[0]]]
+                    value = [(plane and self._norm(plane, self.stays[i]), m) for plane, m in values[nodes[i].inputs[0]]]
                 else:
                     value = self._value(nodes[i], values)
                 known[expression] = value
@@ -279,6 +277,15 @@ class _ModeLowering(Lowering):
             self.n_means += 1
         return plane
 
+    def _last_uses(self) -> dict[int, int]:
+        """A sum of one term may be a view of its plane, which then lives as long."""
+        last = super()._last_uses()
+        for total in reversed(self.sums):
+            if len(total.terms) == 1 and total.plane >= 0:
+                plane = total.terms[0][0].plane
+                last[plane] = max(last[plane], last[total.plane])
+        return last
+
     # Writing down --------------------------------------------------------------------------------------------------
 
     def _sweeps(self) -> tuple[NDArray[np.int64], tuple[int, int, int], int]:
@@ -294,7 +301,7 @@ class _ModeLowering(Lowering):
             for kind, plane, rectified, multiplicity, norm, *geometry, fan_in in total.windows:
                 inside, room = _inside(total.size, tuple(geometry))
                 words += (kind, plane, rectified, fan_in, multiplicity, norm, inside, *geometry)
-                most_rows, row = max(most_rows, geometry[0]), max(row, room)
+                most_rows, row = max(most_rows, (geometry[0] - 1) * geometry[6] + 1), max(row, room)
             for slot, rectified, _, _ in total.statistics:
                 words += (slot, rectified)
         return np.array(words, np.int64), (most_terms, most_records, most_rows), row

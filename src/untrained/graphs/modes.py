@@ -6,6 +6,7 @@ so that signals keep their size through any depth, and what a network does with 
 
 import math
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from untrained.errors import BadInputError, GraphError
 from untrained.graphs import mode_kernels as kernels
 from untrained.graphs.graph import BatchNorm, Graph, Identity, Node
 from untrained.graphs.mode_images import GivenPlane, Images, prepared, workspace
-from untrained.graphs.mode_programs import RECTIFIERS, ModeProgram, Readout, kept_norms, lower
+from untrained.graphs.mode_programs import RECTIFIERS, ModeProgram, Readout, kept_norms, live_expressions, lower
 from untrained.graphs.recurrent import Recurrent
 from untrained.types import Batch
 
@@ -123,11 +124,11 @@ def switched(graph: Graph, mode: Mode) -> Graph:
     path to the output goes through with no convolution and no norm after it: the head's. Both are decided on what is
     computed: a path that starts or passes through zeros is no path, and equal expressions are one.
     """
-    kept = frozenset[int]() if mode.norm else kept_norms(graph)
+    kept = [] if mode.norm else kept_norms(graph, live_expressions(graph))
     nodes = [
         Node(Identity(), node.inputs, node.shape)
         if (not mode.relu and isinstance(node.operation, RECTIFIERS))
-        or (not mode.norm and isinstance(node.operation, BatchNorm) and i not in kept)
+        or (not mode.norm and isinstance(node.operation, BatchNorm) and not kept[i])
         else node
         for i, node in enumerate(graph.nodes)
     ]
@@ -157,7 +158,7 @@ def respond(
 
         found: dict[Mode, Response] = recurrent_modes.respond(network, x, modes, dtype)
         return found
-    return {mode: found[0] for mode, found in _respond(lower(network), network, x, modes, dtype).items()}
+    return {mode: found[0] for mode, found in _respond(_lowered(network), network, x, modes, dtype).items()}
 
 
 def respond_stages(
@@ -169,7 +170,17 @@ def respond_stages(
     """
     if not network.stages:
         return {mode: [] for mode in modes}
-    return _respond(lower(network, stages=True), network, x, modes, dtype)
+    return _respond(_lowered(network, stages=True), network, x, modes, dtype)
+
+
+_local = threading.local()  # per thread: the network lowered `last`, since each is mostly asked for several batches
+
+
+def _lowered(network: Graph, *, stages: bool = False) -> ModeProgram:
+    last: tuple[Graph, bool, ModeProgram] | None = _local.__dict__.get("last")
+    if last is None or last[0] is not network or last[1] is not stages:
+        last = _local.last = network, stages, lower(network, stages=stages)
+    return last[2]
 
 
 def _respond(
@@ -185,6 +196,8 @@ def _respond(
     images = prepared(x, network.input_shape, dtype)
     planes = [images.plane(given, x) for given in program.given] if images.n else []
     modes = list(dict.fromkeys(modes))
+    if not modes:
+        return {}
     means = np.zeros((len(modes), program.n_means, images.blocks * images.lanes))
     scales = np.zeros((len(modes), program.n_means, 2))
     if images.n and program.n_means:
@@ -228,7 +241,7 @@ def _run(
         np.array([math.frexp(mode.gain) for mode in modes], np.float64),
         np.array([(plane.exponent, plane.bound, plane.fan_in) for plane in planes], np.float64),
         given_norms,
-        np.array([[mode.norm or kept for kept in program.kept] for mode in modes], np.bool_).reshape(len(modes), -1),
+        np.array([[mode.norm or kept for kept in program.kept] for mode in modes], np.bool_),
         means,
         scales,
     )
