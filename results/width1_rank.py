@@ -32,8 +32,8 @@ from untrained.stats import kendall_interval, kendall_tau_b, spearman_interval
 
 N_LABELLED = 300
 MAX_KNOTS = 65  # of each column's distribution in the file
-SHRINKAGES = (0.02, 0.04, 0.07, 0.1, 0.15)
-L1_RATIOS = (0.1, 0.3, 0.6)
+SHRINKAGES = (0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1)
+L1_RATIOS = (0.5,)
 SMALLEST = 1e-3  # of the largest weight: terms with less are left out
 
 Numbers = NDArray[np.float64]
@@ -67,7 +67,7 @@ def main() -> None:
         *[{"what": f"random forest on {n} of the labels", **judged(forest(columns, labelled[:n], truth)[rest], truth[rest])}
           for n in (60, 100, 300)],
         *[{"what": f"`{column}`", **judged(table[column].to_numpy()[rest].astype(float), truth[rest])}
-          for column in ("eps_relu_lin__normal", "cv_relu__uniform_01", "logmag_relu__grey_ramp", "live_params", "params")],
+          for column in ("eps_relu_lin__normal", "cv_relu__uniform_01", "logmag_relu__grey_ramp", "live_conv3x3", "conv_path_mean", "live_params")],
     ]  # fmt: skip
     if arguments.write:
         arguments.write.write_text(ranker(made, names, ranks, weights), encoding="utf-8")
