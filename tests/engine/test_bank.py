@@ -49,7 +49,7 @@ def sorted_rows(found: Bank, *dropped: str) -> pl.DataFrame:
     return found.frame.drop("arch", "n_archs", *dropped).sort("key")
 
 
-# The table -------------------------------------------------------------------------------------------------------------
+# The table -----------------------------------------------------------------------------------------------------------
 
 
 def test_there_is_a_row_for_each_distinct_network(plain: Bank) -> None:
@@ -183,7 +183,7 @@ def test_recurrent_networks() -> None:
     assert found.frame["logmag_full__random_tokens"].null_count() < len(found)
 
 
-# Depends on networks alone ----------------------------------------------------------------------------------------------
+# Depends on networks alone -------------------------------------------------------------------------------------------
 
 
 def test_two_workers_give_the_same_to_the_last_bit(plain: Bank) -> None:
@@ -219,7 +219,7 @@ def test_a_subset_of_architectures_changes_nothing(plain: Bank) -> None:
     assert sorted_rows(found).equals(rows.drop("arch", "n_archs").sort("key").select(sorted_rows(found).columns))
 
 
-# Folders ---------------------------------------------------------------------------------------------------------------
+# Folders -------------------------------------------------------------------------------------------------------------
 
 
 def parts(out: Path, kind: str) -> list[str]:
@@ -281,7 +281,20 @@ def test_progress_comes_to_its_end(out: Path) -> None:
     assert told == [(told[0][1], told[0][1])]
 
 
-# Killed ----------------------------------------------------------------------------------------------------------------
+def test_a_network_of_ones_own_that_changed_has_a_new_row(out: Path) -> None:
+    nn = pytest.importorskip("torch.nn")
+
+    def of(*layers: Any) -> Any:
+        net = nn.Sequential(nn.Conv2d(3, 4, 3), *layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        return own_space({"net": net}, "mine").of((3, 8, 8))
+
+    arguments: dict[str, Any] = {"modes": ["lin"], "inputs": ["normal"], "batch_size": 4, "workers": 1, "out": out}
+    before, after = bank(of(), **arguments), bank(of(nn.Conv2d(4, 4, 3)), **arguments)
+    assert (len(before), len(after), after.n_evaluated) == (1, 1, 1)
+    assert before.frame["live_conv3x3"].to_list() + after.frame["live_conv3x3"].to_list() == [1, 2]
+
+
+# Killed --------------------------------------------------------------------------------------------------------------
 
 
 RUN = """
@@ -372,7 +385,7 @@ def test_a_copied_part_is_not_counted_twice(out: Path, plain: Bank) -> None:
     assert small(out=out).frame.equals(plain.frame)
 
 
-# Networks that fail ------------------------------------------------------------------------------------------------------
+# Networks that fail --------------------------------------------------------------------------------------------------
 
 
 def test_a_network_that_fails_has_a_row(out: Path) -> None:
@@ -413,7 +426,7 @@ def test_networks_that_all_fail_make_a_bank_of_nulls() -> None:
     assert found.columns == {}
 
 
-# Refused -----------------------------------------------------------------------------------------------------------------
+# Refused -------------------------------------------------------------------------------------------------------------
 
 
 def conflict(action: Callable[[], object]) -> str:

@@ -125,7 +125,7 @@ def test_equal_images_have_a_reason(name: str, words: str) -> None:
     assert words in found.detail
 
 
-# Networks of one's own ------------------------------------------------------------------------------------------------
+# Networks of one's own -----------------------------------------------------------------------------------------------
 
 
 def test_a_module_is_scored_by_its_graph() -> None:
@@ -165,7 +165,7 @@ def test_a_module_that_cannot_be_traced_is_unsupported_with_a_reason(name: str) 
     assert found.detail
 
 
-# Texts -----------------------------------------------------------------------------------------------------------------
+# Texts ---------------------------------------------------------------------------------------------------------------
 
 
 def test_recurrent_networks_have_modes_too() -> None:
@@ -190,7 +190,7 @@ def test_counts_of_maps_are_not_of_recurrent_networks(name: str) -> None:
     assert "recurrent" in found.detail
 
 
-# Counts ----------------------------------------------------------------------------------------------------------------
+# Counts --------------------------------------------------------------------------------------------------------------
 
 # 1x1 and 3x3 convolutions, pools, skips and longest path of five cells in a row in each of three stages, where cells are
 # one operation or two; the skeleton has five 3x3 and two 1x1 convolutions, two pools, and five layers in a row.
