@@ -165,7 +165,7 @@ def test_common_blocks_equal_the_full_network(full, block) -> None:
     check_plainly(b.build([x]), images(6, (3, 10, 7)), EXTREME, {"float64": 1e-6})
 
 
-@settings(REPEATABLE, max_examples=150)
+@settings(REPEATABLE, max_examples=60)
 @given(
     graph=graphs(),
     n=st.sampled_from([2, 5, 17]),

@@ -167,7 +167,7 @@ def bank(
                 n_done += len(found.functions) + len(found.networks)
                 if progress:
                     progress(n_done, n_all)
-        every = pl.concat([store.archs(), asked]).unique("arch", keep="last", maintain_order=True)
+        every = _each_once(pl.concat([store.archs(), asked]))
         frame = _table(store, every)
         columns = meanings(setting, frame)
         frame = frame.select(*HEAD, *columns)
@@ -245,6 +245,12 @@ def _missing(listed: list[Arch], asked: pl.DataFrame, store: BankStore) -> list[
             keys.add(key)
             functions.add(function)
     return items
+
+
+def _each_once(archs: pl.DataFrame) -> pl.DataFrame:
+    """Architectures where they first stand, with the keys that they have last: a user's networks may change."""
+    keys = {arch: (arch, *rest) for arch, *rest in archs.iter_rows()}
+    return pl.DataFrame(list(keys.values()), schema=ARCHS_SCHEMA, orient="row")
 
 
 def _table(store: BankStore, archs: pl.DataFrame) -> pl.DataFrame:

@@ -97,13 +97,12 @@ def lower(graph: Graph, *, stages: bool = False) -> ModeProgram:
     live = simplify(Graph(graph.nodes, (*(graph.stages if stages else graph.outputs[:1]), *last)))
     outputs = live.outputs[: len(live.outputs) - len(last)]
     last = live.outputs[-1:] if last else ()
-    if not stages:
-        head = Graph(live.nodes[: outputs[0] + 1], outputs)
-        if not ends_pooled(head):
-            last = tuple([i - sum(isinstance(n.operation, Flatten) for n in live.nodes[:i]) for i in last])
-            head = as_maps(head)
-        live, outputs = head, head.outputs
-    return _ModeLowering(Graph(live.nodes, outputs, last)).finish(stages=stages)
+    graph = Graph(live.nodes if stages else live.nodes[: outputs[0] + 1], outputs, last)
+    if stages or ends_pooled(graph):
+        return _ModeLowering(graph).finish(stages=stages)
+    stays = zip(graph.nodes, kept_norms(graph, live_expressions(graph)), strict=True)
+    as_map = as_maps(graph)  # without those that write a map as a vector, and with a mean at the end
+    return _ModeLowering(as_map, [stay for node, stay in stays if type(node.operation) is not Flatten]).finish()
 
 
 def kept_norms(graph: Graph, expressions: list[int]) -> list[bool]:
@@ -174,9 +173,9 @@ def _head_norm(graph: Graph, expressions: list[int]) -> int:
 
 
 class _ModeLowering(Lowering):
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, stays: list[bool] | None = None) -> None:
         super().__init__(graph)
-        self.stays = kept_norms(graph, self.expressions)
+        self.stays = stays or kept_norms(graph, self.expressions)
         self.kept: list[bool] = []  # of each norm
         self.given_norms: list[tuple[int, int]] = []
         self.means: dict[Plane, int] = {}
@@ -190,7 +189,7 @@ class _ModeLowering(Lowering):
                     self.given.append(stem)
         self.sizes = [plane.size for plane in self.given]
 
-    def finish(self, *, stages: bool) -> ModeProgram:
+    def finish(self, *, stages: bool = False) -> ModeProgram:
         """The program that gives the first output, or the mean of each output over channels and positions."""
         nodes = self.graph.nodes
         read = [(output, ()) for output in self.graph.outputs] if stages else [self._readout()]

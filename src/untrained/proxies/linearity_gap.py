@@ -1,6 +1,5 @@
 """linearity_gap: how much a network's ReLUs change the order of its inputs."""
 
-from untrained.graphs.modes import Mode
 from untrained.proxies.base import Needs, proxy
 from untrained.proxies.mode_scores import CITE, check_gain, mode_score
 from untrained.proxies.network import Network
@@ -29,4 +28,6 @@ def linearity_gap(network: Network, batch: Batch, *, gain: float = 1.0) -> float
     better, so that its sign is not to be trusted on a space where nobody has tested it. Undefined where an output is
     the same for all images.
     """
+    from untrained.graphs.modes import Mode  # here, since listing proxies needs no compiler
+
     return mode_score(network, batch, epsilon, Mode(norm=False, gain=gain), Mode(relu=False, norm=False, gain=gain))

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from untrained.errors import BadInputError
-from untrained.graphs.modes import Mode, Response
 from untrained.proxies.base import NoScore
 from untrained.proxies.network import Network
 from untrained.types import Batch, Status
+
+if TYPE_CHECKING:
+    from untrained.graphs.modes import Mode, Response
 
 CITE = "this project, docs/bank.md; the direction is the one measured on NAS-Bench-201"
 
@@ -18,7 +21,7 @@ def check_gain(name: str, gain: float) -> None:
         raise BadInputError(f"proxy {name}: gain must be positive and finite, got {gain:g}.")
 
 
-def mode_score(network: Network, batch: Batch, statistic: Callable[..., float], *modes: Mode) -> float:
+def mode_score(network: Network, batch: Batch, statistic: Callable[..., float], *modes: "Mode") -> float:
     """The statistic of what these modes give for the batch.
 
     Raises:
@@ -34,7 +37,7 @@ def mode_score(network: Network, batch: Batch, statistic: Callable[..., float], 
     raise NoScore(Status.UNDEFINED, "; ".join([f"outputs of mode {m.name} {_state(responses[m])}" for m in modes]))
 
 
-def _state(response: Response) -> str:
+def _state(response: "Response") -> str:
     low, high = response.values.min(), response.values.max()
     if low == high == 0:
         return "are zero for every input"

@@ -1,6 +1,5 @@
 """relu_dispersion: how far a network's outputs spread over the images."""
 
-from untrained.graphs.modes import Mode
 from untrained.proxies.base import Needs, proxy
 from untrained.proxies.mode_scores import CITE, check_gain, mode_score
 from untrained.proxies.network import Network
@@ -28,4 +27,6 @@ def relu_dispersion(network: Network, batch: Batch, *, gain: float = 1.0) -> flo
     HIGHER is better, so that its sign is not to be trusted on a space where nobody has tested it. Undefined where the
     mean is zero up to rounding.
     """
+    from untrained.graphs.modes import Mode  # here, since listing proxies needs no compiler
+
     return mode_score(network, batch, dispersion, Mode(norm=False, gain=gain))

@@ -1,6 +1,5 @@
 """relu_magnitude: how large a network's outputs are."""
 
-from untrained.graphs.modes import Mode
 from untrained.proxies.base import Needs, proxy
 from untrained.proxies.mode_scores import CITE, check_gain, mode_score
 from untrained.proxies.network import Network
@@ -27,4 +26,6 @@ def relu_magnitude(network: Network, batch: Batch, *, gain: float = 1.0) -> floa
     off. It was found on the grey ramp. Lower is better on NAS-Bench-201; elsewhere the sign is not to be trusted
     untested. Undefined where all outputs are zero.
     """
+    from untrained.graphs.modes import Mode  # here, since listing proxies needs no compiler
+
     return mode_score(network, batch, log_magnitude, Mode(norm=False, gain=gain))
