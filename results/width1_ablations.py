@@ -33,7 +33,7 @@ SINGLE = {
     "relu_dispersion": "cv_relu",
     "relu_magnitude": "logmag_relu",
 }
-COUNTS = ("live_avg_pool", "live_conv3x3", "live_conv1x1", "live_skip", "longest_conv_path", "live_params")
+COUNTS = ("live_avg_pool", "live_conv3x3", "live_conv1x1", "live_skip", "longest_conv_path", "conv_path_mean", "live_params")
 N_DRAWN = 1000  # functions in studies that evaluate networks anew
 N_LABELS = 100
 N_DRAWS = 10
