@@ -33,7 +33,15 @@ SINGLE = {
     "relu_dispersion": "cv_relu",
     "relu_magnitude": "logmag_relu",
 }
-COUNTS = ("live_avg_pool", "live_conv3x3", "live_conv1x1", "live_skip", "longest_conv_path", "conv_path_mean", "live_params")
+COUNTS = (
+    "live_avg_pool",
+    "live_conv3x3",
+    "live_conv1x1",
+    "live_skip",
+    "longest_conv_path",
+    "conv_path_mean",
+    "live_params",
+)
 N_DRAWN = 1000  # functions in studies that evaluate networks anew
 N_LABELS = 100
 N_DRAWS = 10
@@ -59,9 +67,7 @@ def main() -> None:
         *of_sizes(table[drawn], truth[drawn]),
         *of_seeds(table[drawn], truth[drawn]),
     ]
-    pl.DataFrame(found, infer_schema_length=None).write_csv(
-        arguments.out / "width1_ablations.csv", float_precision=4
-    )
+    pl.DataFrame(found, infer_schema_length=None).write_csv(arguments.out / "width1_ablations.csv", float_precision=4)
     text = markdown(found)
     (arguments.out / "width1_ablations.md").write_text(text, encoding="utf-8")
     print(text)
@@ -166,7 +172,9 @@ def of_inputs(table: pl.DataFrame, truth: Numbers, photographs: Path | None) -> 
     batches = [load_batch(name, (3, 32, 32), 64) for name in named]
     if photographs is not None:
         x = np.load(photographs)["x"][:64].astype(np.float32)
-        batches.append(make_batch((x - x.mean((0, 2, 3), keepdims=True)) / x.std((0, 2, 3), keepdims=True), "photographs"))
+        batches.append(
+            make_batch((x - x.mean((0, 2, 3), keepdims=True)) / x.std((0, 2, 3), keepdims=True), "photographs")
+        )
     yield from _single("inputs", table, truth, [(batch.name, batch) for batch in batches])
 
 
@@ -204,12 +212,13 @@ def _single(study: str, table: pl.DataFrame, truth: Numbers, batches: list[tuple
             }  # fmt: skip
 
 
+_SINGLE = f"Kendall on {N_DRAWN:,} functions, and with the order of the first row of its statistic"
 TITLES = {
-    "counts": "What single statistics count: Spearman with counts, and Kendall with accuracy among functions of equal counts",
-    "fitted": f"What a Gaussian process learns from {N_LABELS} labels: Kendall on the other functions, median of {N_DRAWS} draws",
-    "inputs": f"Single statistics by input: Kendall on {N_DRAWN:,} functions, and with the first row's order",
-    "batch size": f"Single statistics by the number of images: Kendall on {N_DRAWN:,} functions, and with the first row's order",
-    "seeds": f"Single statistics by the draw of images: Kendall on {N_DRAWN:,} functions, and with the first row's order",
+    "counts": "What single statistics count: Spearman with counts, Kendall with accuracy where counts are equal",
+    "fitted": f"What a Gaussian process learns from {N_LABELS} labels: Kendall on the rest, median of {N_DRAWS} draws",
+    "inputs": f"Single statistics by input: {_SINGLE}",
+    "batch size": f"Single statistics by the number of images: {_SINGLE}",
+    "seeds": f"Single statistics by the draw of images: {_SINGLE}",
 }
 
 
@@ -218,12 +227,18 @@ def markdown(found: list[Row]) -> str:
     lines = [
         "# Ablations of the width-1 statistics",
         "",
-        "Made by `python results/width1_ablations.py TRUTH BANK` on NAS-Bench-201; accuracies are test accuracies after 200",
-        "epochs, the mean of each function's cells. All numbers: [width1_ablations.csv](width1_ablations.csv); what they",
-        "say: [docs/width1_statistics.md](../docs/width1_statistics.md).",
+        "Made by `python results/width1_ablations.py TRUTH BANK` on NAS-Bench-201; accuracies are test accuracies",
+        "after 200 epochs, the mean of each function's cells. All numbers: [width1_ablations.csv](width1_ablations.csv);",
+        "what they say: [docs/width1_statistics.md](../docs/width1_statistics.md).",
     ]
     for study, title in TITLES.items():
-        lines += ["", f"## {title}", "", "| statistic | setting | CIFAR-10 | CIFAR-100 | with the first |", "|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            "| statistic | setting | CIFAR-10 | CIFAR-100 | with the first |",
+            "|---|---|---|---|---|",
+        ]
         lines += [
             f"| {row['statistic']} | {row['setting']} | {_cell(row, 'cifar10')} | {_cell(row, 'cifar100')} "
             f"| {_cell(row, 'tau_with_first')} |"

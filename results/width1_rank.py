@@ -34,6 +34,14 @@ N_LABELLED = 300
 MAX_KNOTS = 65  # of each column's distribution in the file
 SHRINKAGES = (0.01, 0.015, 0.02, 0.03, 0.05, 0.07, 0.1)
 L1_RATIOS = (0.5,)
+SINGLE = (
+    "eps_relu_lin__normal",
+    "cv_relu__uniform_01",
+    "logmag_relu__grey_ramp",
+    "live_conv3x3",
+    "conv_path_mean",
+    "live_params",
+)
 SMALLEST = 1e-3  # of the largest weight: terms with less are left out
 
 Numbers = NDArray[np.float64]
@@ -49,7 +57,7 @@ def main() -> None:
     arguments = parser.parse_args()
     made = read_bank(arguments.bank)
     table, truth = functions(made, arguments.truth)
-    labelled = np.sort(np.random.default_rng(0).choice(len(table), N_LABELLED, replace=False))
+    labelled = np.random.default_rng(0).choice(len(table), N_LABELLED, replace=False)
     rest = np.setdiff1d(np.arange(len(table)), labelled)
     names = [c for c in made.columns if table[c].null_count() == 0 and table[c].n_unique() > 1]
     columns = table.select(names).to_numpy().astype(float)
@@ -61,17 +69,16 @@ def main() -> None:
     weights = fit(logs[labelled], target, ratio, shrinkage)
     weights[abs(weights) < SMALLEST * abs(weights).max()] = 0.0
     print(f"l1_ratio {ratio}, shrinkage {shrinkage}: tau {expected:.3f} expected, {np.count_nonzero(weights)} terms")
-    found = [
-        {"what": "`width1_rank`", **judged(logs[rest] @ weights, truth[rest])},
-        {"what": "the first seven log-ranks, chosen greedily", **judged(greedy(logs, labelled, truth, 7)[rest], truth[rest])},
-        *[{"what": f"random forest on {n} of the labels", **judged(forest(columns, labelled[:n], truth)[rest], truth[rest])}
-          for n in (60, 100, 300)],
-        *[{"what": f"`{column}`", **judged(table[column].to_numpy()[rest].astype(float), truth[rest])}
-          for column in ("eps_relu_lin__normal", "cv_relu__uniform_01", "logmag_relu__grey_ramp", "live_conv3x3", "conv_path_mean", "live_params")],
-    ]  # fmt: skip
+    scores = {"`width1_rank`": logs @ weights, "seven log-ranks, chosen greedily": greedy(logs, labelled, truth, 7)}
+    for n in (60, 100, 300):
+        scores[f"random forest, the first {n} labels"] = forest(columns, labelled[:n], truth)
+    scores |= {f"`{column}`": table[column].to_numpy().astype(float) for column in SINGLE}
+    found = [{"what": name, **judged(score[rest], truth[rest])} for name, score in scores.items()]
     if arguments.write:
         arguments.write.write_text(ranker(made, names, ranks, weights), encoding="utf-8")
-        (arguments.out / "width1_rank_labelled.txt").write_text("\n".join(table["arch"][labelled.tolist()]) + "\n")
+        (arguments.out / "width1_rank_labelled.txt").write_text(
+            "\n".join(table["arch"][np.sort(labelled).tolist()]) + "\n"
+        )
         pl.DataFrame(found).write_csv(arguments.out / "width1_rank.csv", float_precision=4)
         (arguments.out / "width1_rank.md").write_text(
             markdown(found, len(rest), ratio, shrinkage, expected, names, weights), encoding="utf-8"
@@ -144,9 +151,8 @@ def greedy(logs: Numbers, labelled: NDArray[np.int64], truth: Numbers, n: int) -
 
 def forest(columns: Numbers, labelled: NDArray[np.int64], truth: Numbers) -> Numbers:
     """Predictions of a random forest on the statistics as they are."""
-    shuffled = np.random.default_rng(1).permutation(labelled)
     model = RandomForestRegressor(300, min_samples_leaf=2, max_features=0.33, random_state=0)
-    found: Numbers = model.fit(columns[shuffled], scores_of(truth[shuffled, 0])).predict(columns)
+    found: Numbers = model.fit(columns[labelled], scores_of(truth[labelled, 0])).predict(columns)
     return found
 
 
@@ -158,7 +164,10 @@ def judged(score: Numbers, truth: Numbers) -> dict[str, float]:
             ("spearman", spearman_interval(score, truth[:, k])),
             ("kendall", kendall_interval(score, truth[:, k])),
         ):
-            found |= {f"{measure}_{name}{end}": getattr(interval, part) for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))}
+            found |= {
+                f"{measure}_{name}{end}": getattr(interval, part)
+                for end, part in (("", "value"), ("_low", "low"), ("_high", "high"))
+            }
     return found
 
 
@@ -176,7 +185,10 @@ def ranker(made: Bank, names: list[str], ranks: Ranks, weights: Numbers) -> str:
         f"counts_version = {protocol['counts_version']}",
         f"modes = [{', '.join(_quoted(mode) for mode in protocol['modes'])}]",
         "inputs = [",
-        *[f"    {{name = {_quoted(i['name'])}, n = {i['n']}, digest = {_quoted(i['digest'])}}}," for i in protocol["inputs"]],
+        *[
+            f"    {{name = {_quoted(i['name'])}, n = {i['n']}, digest = {_quoted(i['digest'])}}},"
+            for i in protocol["inputs"]
+        ],
         "]",
         "",
         "[task]",
@@ -204,7 +216,13 @@ def _quoted(text: str) -> str:
 
 
 def markdown(
-    found: list[dict[str, object]], n: int, ratio: float, shrinkage: float, expected: float, names: list[str], weights: Numbers
+    found: list[dict[str, object]],
+    n: int,
+    ratio: float,
+    shrinkage: float,
+    expected: float,
+    names: list[str],
+    weights: Numbers,
 ) -> str:
     """The table for people."""
     order = [int(i) for i in np.argsort(-abs(weights), kind="stable") if weights[i] != 0]
@@ -212,10 +230,12 @@ def markdown(
         "# width1_rank",
         "",
         "Made by `python results/width1_rank.py TRUTH BANK --write src/untrained/proxies/width1_rank.toml`, where the",
-        f"protocol stands. Fixed on the CIFAR-10 validation accuracies of {N_LABELLED} functions of NAS-Bench-201 drawn with seed 0",
-        f"([list](width1_rank_labelled.txt)); below is what it does on the other {n:,} connected functions. Coverage is 1.00: one",
-        "function has no path from input to output and no score. Brackets are 95 % intervals over functions.",
-        f"Cross-validation within the {N_LABELLED} chose l1_ratio {ratio}, shrinkage {shrinkage} and expected tau {expected:.3f}.",
+        f"protocol stands. Fixed on CIFAR-10 validation accuracies of {N_LABELLED} functions of NAS-Bench-201 drawn",
+        f"with seed 0 ([list](width1_rank_labelled.txt)); below is what it does on the other {n:,} connected functions.",
+        "Coverage is 1.00: one function has no path from input to output and no score. Brackets are 95 % intervals",
+        "over functions.",
+        f"Cross-validation within the {N_LABELLED} chose shrinkage {shrinkage} (l1_ratio {ratio}) and expected",
+        f"tau {expected:.3f}.",
         "",
         "| what | Spearman CIFAR-10 | Spearman CIFAR-100 | Kendall CIFAR-10 | Kendall CIFAR-100 |",
         "|---|---|---|---|---|",

@@ -22,7 +22,7 @@ from correlations import Row, cell, ecnas
 from numpy.typing import NDArray
 
 from untrained.engine.bank import Bank, bank
-from untrained.spaces import SPACES, Space
+from untrained.spaces import SPACES
 from untrained.stats import Interval, kendall_interval, spearman_interval
 from untrained.types import Scope, Task
 
@@ -132,11 +132,15 @@ def rows(study: Study, folder: Path, banks: Path) -> Iterator[dict[str, object]]
     archs = [space.parse(study.arch(row)) for row in read]
     started = time.perf_counter()
     made = bank(
-        space, archs, task=study.task, batch_size=study.n_inputs, out=banks / study.name.replace(", ", "_").replace(" ", "_")
+        space,
+        archs,
+        task=study.task,
+        batch_size=study.n_inputs,
+        out=banks / study.name.replace(", ", "_").replace(" ", "_"),
     )
     seconds = time.perf_counter() - started
     functions = [space.canonical(arch, Scope.WIDTH1_KEY) for arch in archs]
-    table = by_function(made, space, [space.format(arch) for arch in archs], functions)
+    table = by_function(made, [space.format(arch) for arch in archs], functions)
     for values in study.values:
         trained = np.array([float(row[values.column] or "nan") for row in read])
         means = mean_by(functions, np.where(np.isfinite(trained), trained, np.nan))
@@ -160,7 +164,7 @@ def rows(study: Study, folder: Path, banks: Path) -> Iterator[dict[str, object]]
             }
 
 
-def by_function(made: Bank, space: Space, archs: list[str], functions: list[str]) -> pl.DataFrame:
+def by_function(made: Bank, archs: list[str], functions: list[str]) -> pl.DataFrame:
     """One row for each function under constant weights, in the order in which they appear: means over its networks.
 
     Response statistics are equal for all networks of a function; counts may differ.
@@ -197,13 +201,13 @@ def markdown(found: list[dict[str, object]]) -> str:
     lines = [
         "# Width-1 statistics and trained networks",
         "",
-        "Made by `python results/width1_statistics.py FOLDER`; all columns are in [width1_statistics.csv]"
-        "(width1_statistics.csv), what they are in [docs/bank.md](../docs/bank.md) and",
+        "Made by `python results/width1_statistics.py FOLDER`; all columns are in",
+        "[width1_statistics.csv](width1_statistics.csv), what they are in [docs/bank.md](../docs/bank.md) and",
         "[docs/width1_statistics.md](../docs/width1_statistics.md). The unit is a function under constant weights:",
-        "accuracies are means over its architectures. Brackets are 95 % intervals. Signs are those of the statistics as",
-        "they are: negative means that less of it is better. Losses are turned round. *Best by looking* are the columns",
-        f"of the largest |tau|, the first {N_BEST}: chosen on the values they are judged by, and shown as a bound of what a",
-        "single column can do, not as a recommendation.",
+        "accuracies are means over its architectures. Brackets are 95 % intervals. Signs are those of the statistics",
+        "as they are: negative means that less of it is better. Losses are turned round. *Best by looking* are the",
+        f"{N_BEST} other columns of the largest |tau|: chosen on the values they are judged by, and shown as a bound",
+        "of what a single column can do, not as a recommendation.",
     ]
     for study in dict.fromkeys((row["study"], row["dataset"]) for row in found):
         members = [row for row in found if (row["study"], row["dataset"]) == study]
