@@ -23,8 +23,12 @@ def relu_magnitude(network: Network, batch: Batch, *, gain: float = 1.0) -> floa
     """Logarithm of the mean magnitude of a network's output, weights being mean filters, norms off.
 
     log mean |r|, r the pooled output when every filter is its mean times `gain`, ReLUs on and the body's batch norms
-    off. It was found on the grey ramp. Lower is better on NAS-Bench-201; elsewhere the sign is not to be trusted
-    untested. Undefined where all outputs are zero.
+    off.
+
+    Lower is better on NAS-Bench-201 with the grey ramp (tau -0.6 on 795 random functions, CIFAR-10); with N(0, 1)
+    images HIGHER is better there (0.5), and on NAS-Bench-101 it says nothing on either (0.0 on 400 random cells).
+
+    Undefined where all outputs are zero.
     """
     from untrained.graphs.modes import Mode  # here, since listing proxies needs no compiler
 
