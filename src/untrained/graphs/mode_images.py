@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import GraphError
+from untrained.graphs.graph import Shape
 from untrained.graphs.mode_kernels import LANES
 from untrained.graphs.mode_programs import Given
-from untrained.graphs.graph import Shape
 
 _BLOCK = 32  # images of a block at most
 
@@ -60,14 +60,14 @@ class Images:
 
 def _sums(x: NDArray[Any], given: Given) -> NDArray[np.float64]:
     """Sums of all channels over windows."""
-    total = x.sum(axis=1, dtype=np.float64)
+    total: NDArray[np.float64] = x.sum(axis=1, dtype=np.float64)
     for axis in (1, 2):
         kernel, stride, padding, dilation, out = [
             pair[axis - 1] for pair in (given.kernel, given.stride, given.padding, given.dilation, given.size)
         ]
         total = np.pad(total, [(padding, padding) if k == axis else (0, 0) for k in range(3)])
         taps = [total.take(np.arange(out) * stride + k * dilation, axis) for k in range(kernel)]
-        total = np.sum(taps, axis=0)
+        total = np.stack(taps).sum(axis=0)
     return total
 
 
