@@ -129,6 +129,8 @@ Value = list[tuple[Plane | None, int]]  # planes with multiplicities, None for z
 
 
 class Lowering:
+    """Turns a simplified graph into sums of planes, node by node; then these are written down."""
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.sizes: list[tuple[int, int]] = []  # of each stored plane
@@ -141,6 +143,7 @@ class Lowering:
         self.expressions, self.order = _expressions(graph)
 
     def program(self) -> Program:
+        """The program of the first output under constant weights."""
         values: list[Value] = []
         known: dict[int, Value] = {}
         input_shape = self.graph.nodes[0].shape

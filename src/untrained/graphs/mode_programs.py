@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import GraphError
-from untrained.graphs import mode_kernels as kernels
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import (
     GELU,
     BatchNorm,
+    Concat,
     Conv,
     Flatten,
     Graph,
@@ -24,7 +24,6 @@ from untrained.graphs.graph import (
     Identity,
     Input,
     LeakyReLU,
-    Linear,
     Node,
     Operation,
     Product,
@@ -93,6 +92,8 @@ def lower(graph: Graph, *, stages: bool = False) -> ModeProgram:
     Raises:
         GraphError: an operation that constant weights do not reduce to planes.
     """
+    if len(graph.input_shape) != 3:
+        raise GraphError(f"modes evaluate networks that read images, not inputs of shape {graph.input_shape}")
     last = graph.stages[-1:]
     live = simplify(Graph(graph.nodes, (*(graph.stages if stages else graph.outputs[:1]), *last)))
     outputs = live.outputs[: len(live.outputs) - len(last)]
@@ -133,16 +134,20 @@ def kept_norms(graph: Graph, expressions: list[int]) -> list[bool]:
 
 
 def live_expressions(graph: Graph) -> list[int]:
-    """Of each node of a network as written the number of the expression that it is, -1 for zeros."""
+    """Of each node of a network as written the number of the expression that it is, -1 for zeros.
+
+    What `simplify` leaves out has no number of its own.
+    """
     numbers: list[int] = []
     known: dict[tuple[Operation, Shape, tuple[int, ...]], int] = {}
     for operation, inputs, shape in graph.nodes:
         read = [numbers[i] for i in inputs]
         live = [i for i in read if i >= 0]
         kind = type(operation)
-        if kind is Zero or (inputs and not live and kind is not Sigmoid):
+        missing = len(live) < len(read)
+        if kind is Zero or (missing and (kind is Product or not live) and kind is not Sigmoid):
             numbers.append(-1)
-        elif kind is Identity or (kind is Sum and len(live) == 1):
+        elif kind is Identity or (len(live) == 1 and (kind is Sum or (len(read) == 1 and kind in (Product, Concat)))):
             numbers.append(live[0])
         elif kind is Sum or kind is Product:
             numbers.append(known.setdefault((operation, shape, tuple(sorted(live))), len(known)))
@@ -297,12 +302,12 @@ class _ModeLowering(Lowering):
             words += (*total.size, total.plane, *counts, total.mean)
             for (plane, rectified, weighted, multiplicity, norm, after, fan_in), count in total.terms:
                 words += (plane, rectified, fan_in if weighted else 0, multiplicity, norm, after, count)
-            for kind, plane, rectified, multiplicity, norm, *geometry, fan_in in total.windows:
+            for kind, out, floor, times, slot, *geometry, fan_in in total.windows:
                 inside, room = _inside(total.size, tuple(geometry))
-                words += (kind, plane, rectified, fan_in, multiplicity, norm, inside, *geometry)
+                words += (kind, out, floor, fan_in, times, slot, inside, *geometry)
                 most_rows, row = max(most_rows, (geometry[0] - 1) * geometry[6] + 1), max(row, room)
-            for slot, rectified, _, _ in total.statistics:
-                words += (slot, rectified)
+            for slot, floor, *_ in total.statistics:
+                words += (slot, floor)
         return np.array(words, np.int64), (most_terms, most_records, most_rows), row
 
 

@@ -224,8 +224,8 @@ def _run(
     space[(rows + 1) * program.row * in_block : (rows + 2) * program.row * in_block] = 0
     addresses = begin + (rows + 2) * program.row * in_block + program.offsets * in_all
     given_norms = np.ones((len(program.kept), 3))
-    for slot, plane in program.given_norms:
-        given_norms[slot] = planes[plane].norm
+    for slot, source in program.given_norms:
+        given_norms[slot] = planes[source].norm
     for k, plane in enumerate(planes):
         addresses[k] = plane.values.ctypes.data
     kernels.run(
