@@ -15,8 +15,8 @@ import pytest
 from untrained.batches import load_batch, make_batch
 from untrained.engine.bank import HEAD, Bank, bank, read_bank
 from untrained.errors import BadInputError, OutOfSpaceError, RunConflictError, UnknownNameError
-from untrained.graphs.counts import counts
-from untrained.graphs.modes import DEFAULT_MODES, Mode, respond, respond_stages
+from untrained.graphs.counts import FRACTIONS, counts
+from untrained.graphs.modes import DEFAULT_MODES, Mode, in_order, respond, respond_stages
 from untrained.proxies.width1_statistics import columns, evaluate
 from untrained.spaces import SPACES, own_space
 from untrained.types import Scope, Task
@@ -66,7 +66,7 @@ def test_there_is_a_row_for_each_distinct_network(plain: Bank) -> None:
 
 def test_numbers_are_those_of_each_network(plain: Bank) -> None:
     batches = [load_batch(name, SMALL.input_shape, 4) for name in INPUTS]
-    modes = [Mode.parse(name) for name in MODES]
+    modes = in_order([Mode.parse(name) for name in MODES])
     for row in plain.frame.head(12).iter_rows(named=True):
         graph = SPACE.graph(SPACE.parse(row["arch"]), SMALL)
         counted = counts(graph)
@@ -116,15 +116,15 @@ def test_what_is_undefined_is_null_and_has_a_reason(cells: dict[str, str]) -> No
 
 def test_every_column_says_what_it_means(plain: Bank) -> None:
     assert [*HEAD, *plain.columns] == plain.frame.columns
-    assert plain.columns["eps_lin_relu__grey_ramp"] == {
+    assert plain.columns["eps_relu_lin__grey_ramp"] == {
         "statistic": "eps",
-        "formula": plain.columns["eps_lin_full__normal"]["formula"],
-        "modes": ["lin", "relu"],
+        "formula": plain.columns["eps_full_lin__normal"]["formula"],
+        "modes": ["relu", "lin"],
         "input": "grey_ramp",
         "unit": "1",
     }
     assert plain.columns["live_conv1x1"] == {"count": "convolutions with a 1x1 kernel"}
-    whole = [name for name, about in plain.columns.items() if "count" in about and name != "log_paths"]
+    whole = [name for name, about in plain.columns.items() if "count" in about and name not in FRACTIONS]
     assert {plain.frame.schema[name] for name in whole} == {pl.Int64}
 
 
@@ -158,7 +158,7 @@ def test_named_inputs_have_64_images_and_files_what_they_have(tmp_path: Path) ->
 def test_stages_have_columns_of_their_own() -> None:
     found = small(ARCHS[:4], stages=True, inputs=["normal"])
     batch = load_batch("normal", SMALL.input_shape, 4)
-    modes = [Mode.parse(name) for name in MODES]
+    modes = in_order([Mode.parse(name) for name in MODES])
     n_stages = 1 + 3 * 1 + 2
     assert sum("stage" in about for about in found.columns.values()) == n_stages * (3 + 3 + 3)
     for row in found.frame.iter_rows(named=True):
@@ -168,7 +168,7 @@ def test_stages_have_columns_of_their_own() -> None:
             values = evaluate([stages[mode][stage] for mode in modes]).tolist()
             for column, value in zip(columns(modes), values, strict=True):
                 assert row[f"{column.name}__normal__stage{stage}"] == (None if np.isnan(value) else value)
-    assert found.columns["eps_lin_relu__normal__stage3"]["stage"] == 3
+    assert found.columns["eps_relu_lin__normal__stage3"]["stage"] == 3
     whole = small(ARCHS[:4], inputs=["normal"])
     assert whole.frame.equals(found.frame.select(whole.frame.columns))
 
@@ -178,7 +178,7 @@ def test_recurrent_networks() -> None:
     task = Task((6,), 50, 8, 2)
     found = bank(space, space.sample(np.random.default_rng(0), 8), task=task, batch_size=3, workers=1)
     assert found.manifest["protocol"]["inputs"][0]["name"] == "random_tokens"
-    assert {"live_linear", "live_activation", "depth", "eps_lin_relu__random_tokens"} <= set(found.frame.columns)
+    assert {"live_linear", "live_activation", "depth", "eps_relu_lin__random_tokens"} <= set(found.frame.columns)
     assert not any("conv" in name for name in found.frame.columns)
     assert found.frame["logmag_full__random_tokens"].null_count() < len(found)
 
@@ -440,7 +440,6 @@ def conflict(action: Callable[[], object]) -> str:
     ("field", "change"),
     [
         ("modes", {"modes": ["lin", "relu"]}),
-        ("modes", {"modes": ["relu", "lin", "full"]}),
         ("inputs", {"inputs": ["normal"]}),
         ("inputs", {"batch_size": 5}),
         ("task", {"task": replace(SMALL, width=8)}),

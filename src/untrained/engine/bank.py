@@ -20,7 +20,7 @@ from untrained.engine.worker import compile_modes
 from untrained.errors import BadInputError, RunConflictError
 from untrained.graphs.counts import VERSION as COUNTS_VERSION
 from untrained.graphs.graph import Graph
-from untrained.graphs.modes import DEFAULT_MODES, Mode
+from untrained.graphs.modes import DEFAULT_MODES, Mode, in_order
 from untrained.graphs.recurrent import Recurrent
 from untrained.proxies.width1_statistics import VERSION as STATISTICS_VERSION
 from untrained.spaces import Space
@@ -200,7 +200,7 @@ def _setting(
     space: Space, task: Task, modes: Sequence[Mode | str], inputs: Sequence[str | Batch] | None, size: int | None,
     stages: bool,
 ) -> Setting:  # fmt: skip
-    parsed = tuple(sorted([Mode.parse(mode) if isinstance(mode, str) else mode for mode in modes], key=_place))
+    parsed = tuple(in_order([Mode.parse(mode) if isinstance(mode, str) else mode for mode in modes]))
     is_text = len(task.input_shape) == 1
     if inputs is None:
         inputs = TEXT_INPUTS if is_text else IMAGE_INPUTS
@@ -213,11 +213,6 @@ def _setting(
     if stages and is_text:
         raise BadInputError("only networks of images have stages.")
     return Setting(space, task, parsed, batches, stages)
-
-
-def _place(mode: Mode) -> tuple[bool, bool, float, bool]:
-    """An order of modes, so that a pair is called the same whatever else is asked for."""
-    return not mode.relu, not mode.norm, mode.gain, not mode.mean_filters
 
 
 def _protocol(setting: Setting) -> dict[str, Any]:

@@ -7,7 +7,7 @@ so that signals keep their size through any depth, and what a network does with 
 import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -97,11 +97,21 @@ class Mode:
         )
 
 
+def in_order(modes: Iterable[Mode]) -> list[Mode]:
+    """What is on before what is off, then by gain: one order, so that a pair of modes has one name.
+
+    >>> [mode.name for mode in in_order([Mode.parse(name) for name in ("lin", "relu10", "relu", "full")])]
+    ['full', 'relu', 'relu10', 'lin']
+    """
+    return sorted(modes, key=lambda mode: (not mode.relu, not mode.norm, mode.gain, not mode.mean_filters))
+
+
+_GAINS = (0.1, 1.0, 3.0, 10.0)
 DEFAULT_MODES = (
     Mode(),
+    *[Mode(norm=False, gain=gain) for gain in _GAINS],
     Mode(relu=False),
-    *[Mode(relu=False, norm=False, gain=gain) for gain in (0.1, 1.0, 3.0, 10.0)],
-    *[Mode(norm=False, gain=gain) for gain in (0.1, 1.0, 3.0, 10.0)],
+    *[Mode(relu=False, norm=False, gain=gain) for gain in _GAINS],
 )
 
 
