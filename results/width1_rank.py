@@ -229,9 +229,9 @@ def markdown(
     lines = [
         "# width1_rank",
         "",
-        "Made by `python results/width1_rank.py TRUTH BANK --write src/untrained/proxies/width1_rank.toml`, where the",
-        f"protocol stands. Fixed on CIFAR-10 validation accuracies of {N_LABELLED} functions of NAS-Bench-201 drawn",
-        f"with seed 0 ([list](width1_rank_labelled.txt)); below is what it does on the other {n:,} connected functions.",
+        "Made by `python results/width1_rank.py TRUTH BANK --write src/untrained/proxies/width1_rank.toml`, where",
+        f"the protocol stands. Fixed on CIFAR-10 validation accuracies of {N_LABELLED} functions of NAS-Bench-201",
+        f"drawn with seed 0 ([list](width1_rank_labelled.txt)); below is what it does on the other {n:,} connected functions.",
         "Coverage is 1.00: one function has no path from input to output and no score. Brackets are 95 % intervals",
         "over functions.",
         f"Cross-validation within the {N_LABELLED} chose shrinkage {shrinkage} (l1_ratio {ratio}) and expected",

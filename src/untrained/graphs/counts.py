@@ -97,8 +97,9 @@ def counts(network: Graph | Recurrent) -> dict[str, float]:
     - `live_skip`: pairs (u, j) of an operation and a sum or concatenation, where j takes what u gives as it is, and
       takes it twice or also takes something that depends on u. (How many skips are written is no property of the
       network: x + f(x) + g(x + f(x)) can be written with two or with four.)
-    - `longest_conv_path`, `shortest_conv_path`, `log_paths`, `conv_path_mean`, `conv_path_sd`, `pool_path_mean`: over paths from the input to the first output. A path goes
-      along one input of every node; an input that a sum reads twice is two ways.
+    - `longest_conv_path`, `shortest_conv_path`, `log_paths`, `conv_path_mean`, `conv_path_sd`,
+      `pool_path_mean`: over paths from the input to the first output. A path goes along one input of every node; an
+      input that a sum reads twice is two ways.
 
     Of a recurrent network: `live_params`, `live_flops`, `depth`, and linear layers, activations, products and blends of
     all layers, decoder and embedding left out.

@@ -146,15 +146,17 @@ def switched(graph: Graph, mode: Mode) -> Graph:
 
 
 def respond(
-    network: Graph | Recurrent, x: NDArray[Any] | Batch, modes: Sequence[Mode], *, dtype: str = "float32"
+    network: Graph | Recurrent, x: NDArray[Any] | Batch, modes: Sequence[Mode], *, dtype: str = ""
 ) -> dict[Mode, Response]:
     """One number per image for every mode: a feature of the first output (all of them are equal).
 
+    Of a recurrent network one number per step and text, see `recurrent_modes.respond`.
+
     Args:
         network: the network, as written.
-        x: images, shape (n, channels, height, width), or a batch of them.
+        x: images, shape (n, channels, height, width), or a batch of them; of texts a batch.
         modes: evaluated together; what one of them gives does not depend on the others.
-        dtype: of the evaluation, float32 or float64.
+        dtype: of the evaluation, float32 or float64; if not given float32 of images and float64 of texts.
 
     Returns:
         The response of every mode; zeros where no path leads from the images to the output.
@@ -164,11 +166,13 @@ def respond(
             reduce to planes.
     """
     if isinstance(network, Recurrent):
-        from untrained.graphs import recurrent_modes  # type: ignore[attr-defined,unused-ignore]
+        from untrained.graphs import recurrent_modes  # here, since it reads this module
 
-        found: dict[Mode, Response] = recurrent_modes.respond(network, x, modes, dtype)
-        return found
-    return {mode: found[0] for mode, found in _respond(_lowered(network), network, x, modes, dtype).items()}
+        if not isinstance(x, Batch):
+            raise GraphError("a recurrent network reads a batch of texts, got an array")
+        return recurrent_modes.respond(network, x, modes, dtype or "float64")
+    found = _respond(_lowered(network), network, x, modes, dtype or "float32")
+    return {mode: responses[0] for mode, responses in found.items()}
 
 
 def respond_stages(
