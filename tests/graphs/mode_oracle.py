@@ -139,7 +139,8 @@ def _value(
             return each(lambda p: (np.pad(p[0], ((0, 0), (0, up), (0, left)))[:, up:, left:], p[1]))
         case Linear(out_features) if len(inputs) == 1:
             live = [(plane, m * float(plane[0][0].size)) for plane, m in inputs[0] if plane is not None]
-            features = sum(m * (plane[0][0].size if plane else 1) for plane, m in inputs[0])
+            positions = max([plane[0][0].size for plane, _ in inputs[0] if plane], default=1)
+            features = positions * sum(m for _, m in inputs[0])
             summed = [((p[0].mean(axis=(1, 2), keepdims=True), p[1]), m) for p, m in live]
             return [(weighted(summed, features) if live else None, out_features)]
         case _:

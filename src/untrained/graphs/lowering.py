@@ -72,11 +72,11 @@ def lower(graph: Graph) -> Program:
 
 def ends_pooled(graph: Graph) -> bool:
     """Whether vectors are nothing but the mean over all positions, and linear layers of it one after the other."""
-    return all(
-        isinstance(node.operation, Linear | GlobalAvgPool | Zero) or len(node.shape) == 3 for node in graph.nodes
-    ) and not any(
-        len(node.shape) == 3 and any(len(graph.nodes[i].shape) == 1 for i in node.inputs) for node in graph.nodes
-    )
+    vectors = {i for i, node in enumerate(graph.nodes) if len(node.shape) == 1}
+    if not all(isinstance(graph.nodes[i].operation, Linear | GlobalAvgPool | Zero) for i in vectors):
+        return False
+    first = min(vectors, default=len(graph.nodes))
+    return all(len(node.shape) == 1 or vectors.isdisjoint(node.inputs) for node in graph.nodes[first:])
 
 
 class Term(NamedTuple):
@@ -452,11 +452,12 @@ class Lowering:
 
     def _last_uses(self) -> dict[int, int]:
         """Of each stored plane the last sweep that writes or reads it."""
-        return {
-            plane: step
-            for step, total in enumerate(self.sums)
-            for plane in (total.plane, *[t.plane for t, _ in total.terms])
-        }
+        last = {}
+        for step, total in enumerate(self.sums):
+            last[total.plane] = step
+            for term, _ in total.terms:
+                last[term.plane] = step
+        return last
 
 
 def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from untrained.errors import BadInputError, GraphError
 from untrained.graphs import mode_kernels as kernels
-from untrained.graphs.graph import BatchNorm, Graph, Identity, Node
+from untrained.graphs.graph import BatchNorm, Graph, GraphBuilder, Identity, Node
 from untrained.graphs.mode_images import GivenPlane, Images, prepared, workspace
 from untrained.graphs.mode_programs import RECTIFIERS, ModeProgram, Readout, kept_norms, live_expressions, lower
 from untrained.graphs.recurrent import Recurrent
@@ -185,6 +186,16 @@ def respond_stages(
     if not network.stages:
         return {mode: [] for mode in modes}
     return _respond(_lowered(network, stages=True), network, x, modes, dtype)
+
+
+@cache
+def compile_kernels(dtype: str = "float32") -> None:
+    """Compile, or load from the compiler's cache on disk, what modes need, before anything is timed.
+
+    The first time on a machine this takes some ten seconds for each dtype.
+    """
+    b = GraphBuilder((1, 4, 4))
+    respond(b.build([b.global_avg_pool(b.input)]), np.zeros((1, 1, 4, 4)), [Mode()], dtype=dtype)
 
 
 _local = threading.local()  # per thread: the network lowered `last`, since each is mostly asked for several batches
