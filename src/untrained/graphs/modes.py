@@ -142,7 +142,7 @@ def respond(
 
     Args:
         network: the network, as written.
-        x: images, shape (n, channels, height, width), or a batch of them.
+        x: images, shape (n, channels, height, width), or texts, shape (n, steps), or a batch of them.
         modes: evaluated together; what one of them gives does not depend on the others.
         dtype: of the evaluation, float32 or float64.
 
@@ -154,10 +154,10 @@ def respond(
             reduce to planes.
     """
     if isinstance(network, Recurrent):
-        from untrained.graphs import recurrent_modes  # type: ignore[attr-defined,unused-ignore]
+        from untrained.graphs import recurrent_modes  # here, since it reads this module
 
-        found: dict[Mode, Response] = recurrent_modes.respond(network, x, modes, dtype)
-        return found
+        texts = x if isinstance(x, Batch) else Batch("texts", x, "")
+        return recurrent_modes.respond(network, texts, modes, dtype)
     return {mode: found[0] for mode, found in _respond(_lowered(network), network, x, modes, dtype).items()}
 
 
