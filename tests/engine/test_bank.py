@@ -322,7 +322,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_call_is_finished_without_computing_anything_twice(
     out: Path, python: Callable[..., Any], plain: Bank, workers: int
 ) -> None:

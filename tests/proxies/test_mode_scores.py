@@ -192,8 +192,8 @@ def test_counts_of_maps_are_not_of_recurrent_networks(name: str) -> None:
 
 # Counts --------------------------------------------------------------------------------------------------------------
 
-# 1x1 and 3x3 convolutions, pools, skips and longest path of five cells in a row in each of three stages, where cells
-# are one operation or two; the skeleton has five 3x3 and two 1x1 convolutions, two pools, and five layers in a row.
+# 1x1 and 3x3 convolutions, pools and longest path of five cells in a row in each of three stages, where cells are one
+# operation or two; the skeleton has five 3x3 and two 1x1 convolutions, two pools, and five layers in a row.
 BY_HAND = {
     "conv": (2, 20, 2, 20),
     "pool": (2, 5, 17, 5),
