@@ -2,23 +2,28 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from untrained.cli_bank import bank
 from untrained.cli_data import app as data
 from untrained.cli_lists import proxies, spaces
-from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UntrainedError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from untrained.spaces import Space
-    from untrained.types import Arch, Progress, Task
+from untrained.cli_options import (
+    ArchsFile,
+    Classes,
+    InputShape,
+    Sample,
+    Seed,
+    Workers,
+    console,
+    listed_archs,
+    progress_bar,
+    space_and_task,
+)
+from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -55,7 +60,6 @@ class Undefined(StrEnum):
     WORST = "worst"
 
 
-Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if not given.")]
 BatchName = Annotated[
     str | None,
     typer.Option(
@@ -97,8 +101,8 @@ def demo(
     from untrained.report import console as show
     from untrained.report.demo import demo as run_demo
 
-    err, stdout = _console(stderr=True), _console()
-    with _progress(err) as progress:
+    err, stdout = console(stderr=True), console()
+    with progress_bar(err) as progress:
         found = run_demo(out, batch=batch, batch_size=batch_size, workers=workers, progress=progress, say=err.print)
     stdout.print(f"NAS-Bench-201, agreement with {found.omit.truth.source}", soft_wrap=True)
     stdout.print(show.agreement_table([found.omit, found.worst], found.scores.proxy_seconds))
@@ -122,19 +126,13 @@ def score(
         ),
     ],
     proxies: Annotated[str, typer.Option(help="Names with commas between; parameters in parentheses.")] = "epsinas",
-    archs: Annotated[
-        str | None, typer.Option(help="File with one architecture a line, or - for standard input.")
-    ] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="Score this many architectures drawn at random.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
+    archs: ArchsFile = None,
+    sample: Sample = None,
+    seed: Seed = 0,
     batch: BatchName = None,
     batch_size: BatchSize = None,
-    input_shape: Annotated[
-        str | None, typer.Option(help="What networks read, e.g. 3,32,32; as the batch is if not given.")
-    ] = None,
-    classes: Annotated[
-        int | None, typer.Option(min=1, help="How many classes networks tell apart; found out if not given.")
-    ] = None,
+    input_shape: InputShape = None,
+    classes: Classes = None,
     workers: Workers = None,
     out: Annotated[Path | None, typer.Option(help="Run folder: keeps scores, resumes, adds what is missing.")] = None,
     pool: Annotated[
@@ -158,15 +156,15 @@ def score(
     from untrained.engine import plan, run
     from untrained.report import console as show
 
-    found_space, task = _space(space, input_shape, classes)
-    listed = _archs(found_space, archs, sample, seed)
+    found_space, task = space_and_task(space, input_shape, classes)
+    listed = listed_archs(found_space, archs, sample, seed)
     wanted = plan(found_space, proxies, archs=listed, task=task, batch=batch, batch_size=batch_size, pool=pool)
-    stdout = _console()
+    stdout = console()
     if dry_run:
         for line in show.plan_lines(wanted, workers or os.cpu_count() or 1):
             stdout.print(line, soft_wrap=True, markup=False)
         return
-    with _progress(_console(stderr=True)) as progress:
+    with progress_bar(console(stderr=True)) as progress:
         table = run(wanted, workers=workers, out=out, progress=progress)
     match form:
         case Format.CSV:
@@ -206,7 +204,7 @@ def correlate(
     if form is ReportFormat.JSON:
         print(json.dumps(comparison.as_dict(), indent=2))  # noqa: T201
         return
-    stdout = _console()
+    stdout = console()
     stdout.print(f"agreement with {comparison.truth.source}", soft_wrap=True, markup=False)
     stdout.print(show.agreement_table([comparison]))
     if comparison.n_without_truth:
@@ -227,7 +225,7 @@ def leaderboard(
     sample: Annotated[
         int | None, typer.Option(min=1, help="Architectures drawn from those with a truth; all if not given.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random draw.")] = 0,
+    seed: Seed = 0,
     batch: BatchName = None,
     batch_size: BatchSize = None,
     workers: Workers = None,
@@ -251,7 +249,7 @@ def leaderboard(
             f"{len(columns)} --column for {len(against)} --against; give one for each ('' for a table)."
         )
     truths = [load_truth(spec, name or None) for spec, name in zip(against, columns, strict=True)]
-    with _progress(_console(stderr=True)) as progress:
+    with progress_bar(console(stderr=True)) as progress:
         found = rank_proxies(
             space, proxies, against=truths, sample=sample, seed=seed, batch=batch, batch_size=batch_size,
             workers=workers, out=out, progress=progress,
@@ -262,12 +260,13 @@ def leaderboard(
         case Format.JSON:
             print(found.json())  # noqa: T201
         case Format.TABLE:
-            stdout = _console()
+            stdout = console()
             for board in found.boards:
                 for part in show.board_parts(board):
                     stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
 
 
+app.command()(bank)
 app.command()(spaces)
 app.command()(proxies)
 
@@ -294,7 +293,7 @@ def show(
     parsed = found.parse(arch)
     graph = found.graph(parsed)
     live = simplify(graph)
-    stdout = _console()
+    stdout = console()
     stdout.print(found.format(parsed), soft_wrap=True, markup=False, highlight=False)
     stdout.print(draw.to_text(found.cell(parsed)), soft_wrap=True, markup=False, highlight=False)
     for label, value in (
@@ -326,87 +325,6 @@ def main() -> None:
 def _fail(message: str) -> None:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
     raise SystemExit(2)
-
-
-def _space(name: str, input_shape: str | None, classes: int | None) -> "tuple[Space, Task | None]":
-    """A space by its name, and the task if another than its own is asked for."""
-    from dataclasses import replace
-
-    from untrained.spaces import ModuleSpace, find_space
-
-    space = find_space(name)
-    shape = None if input_shape is None else _shape(input_shape)
-    if isinstance(space, ModuleSpace):
-        return space.of(shape, classes), None
-    if shape is None and classes is None:
-        return space, None
-    return space, replace(
-        space.task, input_shape=shape or space.task.input_shape, n_classes=classes or space.task.n_classes
-    )
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    numbers = [part.strip() for part in text.split(",")]
-    if len(numbers) not in (1, 3) or not all(number.isdecimal() and int(number) for number in numbers):
-        raise BadInputError(f"cannot read --input-shape {text!r}. Write channels,height,width, or steps for texts.")
-    return tuple([int(number) for number in numbers])
-
-
-def _archs(space: "Space", source: str | None, sample: int | None, seed: int) -> "list[Arch] | None":
-    if source is not None and sample is not None:
-        raise BadInputError("give --archs or --sample, not both.")
-    if sample is not None:
-        import numpy as np
-
-        return space.sample(np.random.default_rng(seed), sample)
-    if source is None:
-        return None
-    name = "standard input" if source == "-" else source
-    try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataMissingError(f"{name} not found. Give a file with one architecture a line, or - .") from None
-    except UnicodeDecodeError:
-        raise BadInputError(f"{name} is not a text file. Give one architecture a line.") from None
-    archs = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip() and not line.startswith("#"):
-            try:
-                archs.append(space.parse(line.strip()))
-            except OutOfSpaceError as error:
-                raise OutOfSpaceError(f"{name}, line {number}: {error}") from None
-    if not archs:
-        raise BadInputError(f"{name} has no architectures. Give one a line.")
-    return archs
-
-
-def _console(*, stderr: bool = False) -> "Console":
-    from rich.console import Console
-
-    console = Console(stderr=stderr)
-    if not console.is_terminal:
-        console.width = max(console.width, 120)  # a file or pipe has no width of its own
-    return console
-
-
-@contextmanager
-def _progress(console: "Console") -> "Iterator[Progress]":
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns: tuple[Any, ...] = (
-        TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scoring", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":

@@ -135,9 +135,8 @@ from untrained.engine import score
 from untrained.spaces import SPACES
 
 out, n_new, workers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-engine = sys.modules["untrained.engine.score"]
-engine._FLUSH_SECONDS = 0.0
-engine._CHUNK = 8
+sys.modules["untrained.engine.processes"].FLUSH_SECONDS = 0.0
+sys.modules["untrained.engine.score"]._CHUNK = 8
 begun = []
 
 def progress(done, total):

@@ -3,27 +3,27 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import joblib
 import polars as pl
 
-from untrained.batches import load_batch, shape_of
 from untrained.engine.aggregate import Aggregate, Asked, Pool, aggregate, members_of, parse_asked, read_pool
+from untrained.engine.asked import asked_archs, asked_batch, asked_space
+from untrained.engine.processes import count_workers, in_processes, saving
 from untrained.engine.store import Store
 from untrained.engine.table import COLUMNS, ScoreTable
 from untrained.engine.worker import Item, Row, compile_kernels, work
 from untrained.errors import BadInputError
 from untrained.graphs.graph import Graph
 from untrained.proxies import BoundProxy, Needs
-from untrained.spaces import FiniteSpace, ModuleSpace, Space, find_space
+from untrained.spaces import Space
 from untrained.types import Arch, Batch, Progress, Scope, Task
 
 _CHUNK = 32  # networks a worker takes at a time: about a quarter of a second of width-1 work
 _FULL_CHUNK = 1  # of full networks, which take seconds
 _FULL_BATCH_SIZE = 64  # of full networks, unless asked for: all that a pass needs is some 50 MB for each image
-_FLUSH_SECONDS = 2.0  # a killed run loses at most this much
 
 
 @dataclass(frozen=True)
@@ -77,28 +77,16 @@ def plan(
     Raises:
         UntrainedError: an unknown name, a malformed architecture or a batch that does not fit; the message says which.
     """
-    space = find_space(space) if isinstance(space, str) else space
-    if isinstance(space, ModuleSpace):
-        space = _fitted(space, task, batch)
+    space = asked_space(space, task, batch)
     task = task or space.task
     asked = parse_asked(proxies, space.published) if isinstance(proxies, str) else list(proxies)
     if space.own_weights:
         asked = [_narrowed(one) for one in asked]
     bound = members_of(asked)
-    if archs is not None:
-        listed = [space.parse(a) if isinstance(a, str) else a for a in archs]
-    elif isinstance(space, FiniteSpace):
-        listed = list(space)
-    else:
-        raise BadInputError(f"{space.name} is too large to be scored whole. Name architectures, or draw a sample.")
-    if not listed:
-        raise BadInputError("no architectures to score. Give at least one, or none at all for the whole space.")
+    listed = asked_archs(space, archs, "score")
     full = any(proxy.proxy.needs_weights for proxy in bound)
     own_size = min(space.batch_size, _FULL_BATCH_SIZE) if full else space.batch_size
-    images = batch if isinstance(batch, Batch) else _images(batch or space.batch, batch_size, own_size, task)
-    if images.x.shape[1:] != task.input_shape:
-        expected = ", ".join(map(str, task.input_shape))
-        raise BadInputError(f"batch {images.name}: expected shape (n, {expected}), got {images.x.shape}.")
+    images = asked_batch(batch or space.batch, batch_size, own_size, task)
     scopes = dict.fromkeys(proxy.scope for proxy in bound)
     keys = {scope: [space.canonical(arch, scope) for arch in listed] for scope in scopes}
     wanted: dict[Arch, list[tuple[str, str]]] = {}
@@ -115,17 +103,6 @@ def plan(
     if not found.aggregates:
         raise BadInputError("a pool is for aggregates such as rank(epsinas,params); none is asked for.")
     return replace(found, pool=read_pool(Path(pool), found.aggregates, space, found.protocol))
-
-
-def _fitted(space: ModuleSpace, task: Task | None, batch: str | Batch | None) -> ModuleSpace:
-    """The user's networks for a task, or for what the batch holds; of texts for as many words as the first knows."""
-    if task is not None:
-        return space.of(task.input_shape, task.n_classes)
-    if not space.shape_given:
-        shape = batch.x.shape[1:] if isinstance(batch, Batch) else shape_of(batch or "")
-        space = space if shape is None else space.of(shape)
-    is_text = len(space.task.input_shape) == 1
-    return space.of(n_classes=space.count_classes()) if is_text and not space.classes_given else space
 
 
 @dataclass(frozen=True)
@@ -145,12 +122,6 @@ def _narrowed(asked: Asked) -> Asked:
 
 def _narrow(proxy: BoundProxy) -> BoundProxy:
     return _OfOwnWeights(proxy.proxy, proxy.parameters) if proxy.proxy.needs_weights else proxy
-
-
-def _images(source: str, size: int | None, own_size: int, task: Task) -> Batch:
-    if size is None and not source.endswith((".npy", ".npz")):
-        size = own_size
-    return load_batch(source, task.input_shape, size, vocabulary=task.n_classes)
 
 
 def score(
@@ -204,9 +175,7 @@ def run(
 ) -> ScoreTable:
     """Do what a plan says; see `score`."""
     start = time.perf_counter()
-    n_workers = joblib.cpu_count() if workers is None else workers
-    if n_workers < 1:
-        raise BadInputError(f"workers must be at least 1, got {n_workers}.")
+    n_workers = count_workers(workers)
     source = str(Path(wanted.pool.source).resolve()) if wanted.pool else None
     made = {text: {**about, "pool": source} for text, about in wanted.aggregates.items()}
     store = Store(Path(out), wanted.protocol, made) if out is not None else None
@@ -222,23 +191,15 @@ def run(
     n_all = wanted.n_evaluations
     n_missing = sum(len(item.proxies) for item in missing)
     n_done = n_all - n_missing
-    unsaved: list[Row] = []
-    saved_at = time.perf_counter()
-    try:
+    with saving(store.append if store is not None else None) as save:
         if progress:
             progress(n_done, n_all)
         for rows in _evaluate(missing, wanted, n_workers):
             done.update({(row.proxy, row.key): row for row in rows})
-            unsaved += rows
+            save(rows)
             n_done += len(rows)
-            if store is not None and time.perf_counter() - saved_at > _FLUSH_SECONDS:
-                store.append(unsaved)
-                unsaved, saved_at = [], time.perf_counter()
             if progress:
                 progress(n_done, n_all)
-    finally:
-        if store is not None:
-            store.append(unsaved)
     asked = [pair for item in wanted.items for pair in item.proxies]
     proxy_seconds = {proxy.text: sum(done[p].seconds for p in asked if p[0] == proxy.text) for proxy in wanted.proxies}
     aggregates = {text: _aggregate(text, about, wanted, done) for text, about in wanted.aggregates.items()}
@@ -257,16 +218,14 @@ def run(
 def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[Row]]:
     settings = wanted.space, {proxy.text: proxy for proxy in wanted.proxies}, wanted.task, wanted.batch
     size = _FULL_CHUNK if any(proxy.proxy.needs_weights for proxy in wanted.proxies) else _CHUNK
-    chunks = [items[i : i + size] for i in range(0, len(items), size)]
-    n_workers = min(n_workers, len(chunks))
-    if n_workers <= 1:
-        yield from (work(chunk, *settings) for chunk in chunks)
-        return
-    if any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies):
-        kind = Graph if wanted.space.own_weights else type(wanted.space.graph(items[0].arch, wanted.task))
-        compile_kernels(kind.__name__)  # here once, so that the processes find the result on disk
-    parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
-    yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
+    compiled = any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies)
+    yield from in_processes(work, items, size, settings, n_workers, partial(_compile, wanted) if compiled else None)
+
+
+def _compile(wanted: Plan) -> None:
+    """Here once, so that the processes find the result on disk."""
+    own = wanted.space.own_weights
+    compile_kernels((Graph if own else type(wanted.space.graph(wanted.archs[0], wanted.task))).__name__)
 
 
 def _aggregate(text: str, about: Mapping[str, Any], wanted: Plan, done: dict[tuple[str, str], Row]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def work(items: Sequence[Item], space: Space, proxies: Mapping[str, BoundProxy],
     """
     rows = []
     full = any(proxy.proxy.needs_weights for proxy in proxies.values())
-    with nullcontext() if full else _collector_paused():
+    with nullcontext() if full else collector_paused():
         for arch, asked in items:
             network = _network(space, arch, task)
             weights = None
@@ -76,14 +76,14 @@ def _row(network: Network, proxy: BoundProxy, batch: Batch, key: str) -> Row:
         start, borrowed = time.perf_counter(), network.borrowed_seconds
         outcome = _outcome(proxy.proxy.name, proxy(network, batch))
     except Exception as error:  # the only one: whatever a proxy does, the run goes on and says what happened
-        outcome = _failure(error, len(batch.x))
+        outcome = failure(error, len(batch.x))
     seconds = 0.0 if start is None else time.perf_counter() - start + network.borrowed_seconds - borrowed
     return Row(key, proxy.text, outcome.value, str(outcome.status), seconds, outcome.detail)
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Graphs are thousands of small tuples without cycles; looking for cycles among them costs an eighth of a score."""
+def collector_paused() -> Iterator[None]:
+    """No cycles are looked for: graphs are thousands of small tuples without any, and it costs an eighth of a score."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -132,7 +132,8 @@ def _outcome(name: str, result: object) -> Outcome:
     return Outcome(value, outcome.status, outcome.detail)
 
 
-def _failure(error: Exception, batch_size: int) -> Outcome:
+def failure(error: Exception, batch_size: int) -> Outcome:
+    """A status and the reason in one line, for whatever was raised."""
     reason = " ".join(str(error).split())
     if isinstance(error, MissingDependencyError | GraphError):
         return Outcome(None, Status.UNSUPPORTED, reason)

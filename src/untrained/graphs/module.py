@@ -35,6 +35,7 @@ from untrained.graphs.graph import (
     Truncate,
     Zero,
 )
+from untrained.graphs.modes import Mode, switched
 from untrained.graphs.recurrence import embedding
 from untrained.graphs.recurrent import Recurrent
 
@@ -159,6 +160,30 @@ def respond(graph: Graph, x: NDArray[np.floating], weight: float) -> NDArray[np.
     module = GraphModule(graph).to(inputs.dtype).train()
     set_constant(module, weight)
     with torch.no_grad():
+        out: NDArray[np.floating] = module(inputs)[0].numpy()
+    return out
+
+
+def respond_mode(graph: Graph, x: NDArray[np.floating], mode: Mode) -> NDArray[np.floating]:
+    """First output of the full network in a mode: what modes.respond equals, up to overflow.
+
+    Args:
+        graph: the network.
+        x: images, shape (n, channels, height, width), float32 or float64.
+        mode: which parts are on; every weight is gain / fan_in, or the gain itself.
+
+    Returns:
+        The first output, shape (n, features): every feature is the width-1 response.
+    """
+    inputs = torch.from_numpy(np.array(x))
+    module = GraphModule(switched(graph, mode)).to(inputs.dtype).train()
+    set_constant(module, mode.gain)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.weight.fill_(1.0)
+            elif isinstance(layer, nn.Conv2d | nn.Linear) and mode.mean_filters:
+                layer.weight.fill_(mode.gain / layer.weight[0].numel())
         out: NDArray[np.floating] = module(inputs)[0].numpy()
     return out
 
