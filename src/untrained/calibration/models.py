@@ -53,7 +53,9 @@ def fit_all(features: Floats, targets: Floats, groups: Ints, *, seed: int) -> di
 
 
 def choose(predictions: Mapping[str, Floats], labels: Floats) -> str:
-    """The default, unless the best of the others ranks held-out labels better by more than one standard error.
+    """The default, unless the best of the others ranks held-out labels better by more than two standard errors.
+
+    Choosing the best of several on few labels is mostly luck: the default is only left for good reason.
 
     Args:
         predictions: by kind, for labels that the models did not see, shape (n,).
@@ -65,7 +67,7 @@ def choose(predictions: Mapping[str, Floats], labels: Floats) -> str:
         if kind != DEFAULT
     }
     best = max(tests, key=lambda kind: (np.nan_to_num(tests[kind].difference.value, nan=-2.0), kind))
-    return best if tests[best].statistic > 1 else DEFAULT
+    return best if tests[best].statistic > 2 else DEFAULT
 
 
 def _ridge(features: Floats, targets: Floats, groups: Ints) -> Ridge:

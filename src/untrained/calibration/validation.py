@@ -7,9 +7,11 @@ sees them; so the agreement measured on them is that of the whole procedure, not
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Final, NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from untrained.calibration.models import MODELS, N_TREES_COMPARED, choose, fit, fit_all
 from untrained.calibration.targets import Scale
@@ -36,14 +38,12 @@ class Data(NamedTuple):
 class Validation:
     """Predictions for labels that were held out, shape (repeats, n), and what is to be learnt from them.
 
-    `predictions` has them for every model; `chosen` of the model that was best without the fold; `residuals` how far
-    those lie from the labels' normal scores, on the scale that the other labels span.
+    `predictions` has them for every model, `chosen` of the model that was best without the fold.
     """
 
     labels: Floats
     predictions: Mapping[str, Floats]
     chosen: Floats
-    residuals: Floats
     choices: Mapping[str, int]  # how often each model was chosen
 
     @property
@@ -72,8 +72,12 @@ class Validation:
 
 
 def expected(predictions: Floats, labels: Floats) -> Interval:
-    """Mean over repeats, shape (repeats, n), of Kendall's tau with labels, with its interval over labels."""
-    return interval(*_mean_influence(predictions, labels), level=LEVEL)
+    """Mean over repeats, shape (repeats, n), of Kendall's tau with labels, with its interval over labels.
+
+    The interval uses Student's t, for the spread is measured on few labels.
+    """
+    quantile = float(stdtrit(max(1, len(labels) - 1), (1 + LEVEL) / 2))
+    return interval(*_mean_influence(predictions, labels), level=2 * NormalDist().cdf(quantile) - 1)
 
 
 def _mean_influence(predictions: Floats, labels: Floats) -> tuple[float, Floats]:
@@ -94,44 +98,64 @@ def validate(data: Data, *, seed: int) -> Validation:
         for k, held in enumerate(_folds(n, n_folds, seed_for("folds", seed, n, repeat)))
     ]
     predictions = {kind: np.empty((repeats, n)) for kind in MODELS}
-    chosen, residuals = np.empty((repeats, n)), np.empty((repeats, n))
+    chosen = np.empty((repeats, n))
     choices: Counter[str] = Counter()
     for repeat, held, inner_seed in jobs:
         found = _outer(data, held, inner_seed)
         for kind in MODELS:
             predictions[kind][repeat, held] = found.predictions[kind]
         chosen[repeat, held] = found.predictions[found.choice]
-        residuals[repeat, held] = np.abs(found.targets - found.predictions[found.choice])
         choices[found.choice] += 1
-    return Validation(data.labels, predictions, chosen, residuals, choices)
+    return Validation(data.labels, predictions, chosen, choices)
 
 
 class _Held(NamedTuple):
     predictions: dict[str, Floats]
-    targets: Floats  # of the labels held out, on the scale of those that were not
     choice: str
 
 
 def _outer(data: Data, held: Ints, seed: int) -> _Held:
     kept = np.setdiff1d(np.arange(len(data.labels)), held)
     inside = Data(data.features[kept], data.groups, data.labels[kept])
-    predictions, scale = _held_out(inside, data.features[held], seed)
+    predictions = _held_out(inside, data.features[held], seed)
     inner = {kind: np.empty(len(kept)) for kind in MODELS}
     for k, fold in enumerate(_folds(len(kept), min(INNER_FOLDS, len(kept)), seed)):
         rest = np.setdiff1d(np.arange(len(kept)), fold)
         part = Data(inside.features[rest], data.groups, inside.labels[rest])
-        for kind, found in _held_out(part, inside.features[fold], seed_for("inner", seed, k))[0].items():
+        for kind, found in _held_out(part, inside.features[fold], seed_for("inner", seed, k)).items():
             inner[kind][fold] = found
-    return _Held(predictions, scale.to_scores(data.labels[held]), choose(inner, inside.labels))
+    return _Held(predictions, choose(inner, inside.labels))
 
 
-def _held_out(data: Data, features: Floats, seed: int) -> tuple[dict[str, Floats], Scale]:
+def _held_out(data: Data, features: Floats, seed: int) -> dict[str, Floats]:
     """Predictions of every model for architectures that it is not fitted to."""
     scale = Scale.of(data.labels)
     if len(scale.values) < 2:  # nothing to learn from labels that are all the same
-        return {kind: np.zeros(len(features)) for kind in MODELS}, scale
+        return {kind: np.zeros(len(features)) for kind in MODELS}
     models = fit_all(data.features, scale.to_scores(data.labels), data.groups, seed=seed)
-    return {kind: model.predict(features) for kind, model in models.items()}, scale
+    return {kind: model.predict(features) for kind, model in models.items()}
+
+
+def residuals(data: Data, kind: str, *, seed: int) -> Floats:
+    """How far predictions of one model lie from labels that it did not see, shape (n,).
+
+    In normal scores, on the scale of the labels that it saw: twenty folds of up to 100 labels, ten of more, so that it
+    saw nearly all. A held-out label beyond those counts as the end of their scale, since that is where an interval
+    that reaches it is open.
+    """
+    n = len(data.labels)
+    found = np.empty(n)
+    for k, held in enumerate(_folds(n, min(n, 20 if n <= 100 else 10), seed_for("residuals", seed, n))):
+        kept = np.setdiff1d(np.arange(n), held)
+        scale = Scale.of(data.labels[kept])
+        targets = scale.to_scores(data.labels)
+        if len(scale.values) < 2:
+            predicted = np.zeros(len(held))
+        else:
+            model = fit(kind, data.features[kept], targets[kept], data.groups, seed=seed_for("residual", seed, k))
+            predicted = model.predict(data.features[held])
+        found[held] = np.abs(targets[held] - predicted)
+    return found
 
 
 def _folds(n: int, n_folds: int, seed: int) -> list[Ints]:

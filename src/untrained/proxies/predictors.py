@@ -62,9 +62,9 @@ class Ranks:
         values, shares = zip(*map(_knots, columns.T), strict=True)
         undefined = np.isnan(columns)
         some = np.flatnonzero(undefined.any(axis=0))
-        first = np.unique(undefined[:, some], axis=1, return_index=True)[1]
+        first = {undefined[:, c].tobytes(): c for c in reversed(some.tolist())}  # of equal ones the first
         starts = np.cumsum([0, *map(len, values)])
-        return cls(np.concatenate(values), np.concatenate(shares), starts.astype(np.int64), np.sort(some[first]))
+        return cls(np.concatenate(values), np.concatenate(shares), starts.astype(np.int64), np.sort(np.array([*first.values()], np.int64)))
 
     @property
     def n_columns(self) -> int:
