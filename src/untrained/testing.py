@@ -16,6 +16,7 @@ from untrained.engine.worker import Item, work
 from untrained.errors import OutOfSpaceError
 from untrained.graphs import cost
 from untrained.graphs.canonical import simplify
+from untrained.graphs.modes import Mode
 from untrained.proxies import BoundProxy, Needs, Network, NoScore, Proxy
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.tables import Table
@@ -84,6 +85,8 @@ def check_proxy(
     for network in shared:  # what another proxy read before must not matter
         if Needs.RESPONSES in about.needs:
             network.response(batch, 0.5)
+        if Needs.MODES in about.needs:
+            network.mode_responses(batch, (Mode(relu=False), Mode(norm=False)))
         if about.needs_weights:
             _read_everything(network, bound, batch)
     weights = [_weights(network, bound) for network in shared]

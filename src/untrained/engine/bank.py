@@ -5,20 +5,23 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from untrained.engine.asked import asked_archs, asked_batch, asked_space
-from untrained.engine.bank_rows import Item, Setting, compile_modes, meanings, whole_counts, work, zeros_for_none
+from untrained.engine.bank_rows import Item, Setting, meanings, whole_counts, work, zeros_for_none
 from untrained.engine.bank_store import ARCHS_SCHEMA, BankStore, read_manifest
 from untrained.engine.folder import read_frame, read_json
 from untrained.engine.processes import count_workers, in_processes, saving
+from untrained.engine.worker import compile_modes
 from untrained.errors import BadInputError, RunConflictError
 from untrained.graphs.counts import VERSION as COUNTS_VERSION
+from untrained.graphs.graph import Graph
 from untrained.graphs.modes import DEFAULT_MODES, Mode
+from untrained.graphs.recurrent import Recurrent
 from untrained.proxies.width1_statistics import VERSION as STATISTICS_VERSION
 from untrained.spaces import Space
 from untrained.types import Arch, Batch, Progress, Scope, Task
@@ -154,10 +157,12 @@ def bank(
         n_evaluated = sum(item.width1_key is not None for item in items)
         n_all = asked["key"].n_unique() + asked["width1_key"].n_unique()
         n_done = n_all - n_evaluated - sum(item.key is not None for item in items)
+        kind = Recurrent if len(setting.task.input_shape) == 1 else Graph
+        prepare = partial(compile_modes, kind.__name__)
         with saving(store.append) as save:
             if progress:
                 progress(n_done, n_all)
-            for found in in_processes(work, items, _CHUNK, (setting,), n_workers, compile_modes):
+            for found in in_processes(work, items, _CHUNK, (setting,), n_workers, prepare):
                 save([found])
                 n_done += len(found.functions) + len(found.networks)
                 if progress:

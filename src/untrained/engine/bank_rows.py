@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from untrained.engine.worker import collector_paused, failure
 from untrained.graphs.counts import MEANINGS, counts, meaning
-from untrained.graphs.graph import Graph, GraphBuilder
+from untrained.graphs.graph import Graph
 from untrained.graphs.modes import Mode, Response, respond, respond_stages
 from untrained.graphs.recurrent import Recurrent
 from untrained.proxies.width1_statistics import STATISTICS, columns, evaluate
@@ -79,7 +79,8 @@ def _statistics(graph: Graph | Recurrent, setting: Setting) -> tuple[Outcome, di
         responses = respond(graph, batch, setting.modes)
         connected |= any(responses[mode].values.any() for mode in setting.modes)
         _enter(values, setting, batch, [responses[mode] for mode in setting.modes])
-        if setting.stages and isinstance(graph, Graph):
+    if setting.stages and isinstance(graph, Graph):  # after all inputs, since stages are another program
+        for batch in setting.inputs:
             stages = respond_stages(graph, batch, setting.modes)
             for stage in range(len(graph.stages)):
                 _enter(values, setting, batch, [stages[mode][stage] for mode in setting.modes], stage)
@@ -97,13 +98,6 @@ def _enter(
 def _names(modes: tuple[Mode, ...], batch: str, stage: int | None) -> list[str]:
     tail = f"__{batch}" + ("" if stage is None else f"__stage{stage}")
     return [column.name + tail for column in columns(modes)]
-
-
-def compile_modes() -> None:
-    """Compile, or load from the compiler's cache on disk, what responses need."""
-    b = GraphBuilder((1, 4, 4))
-    graph = b.build([b.global_avg_pool(b.conv(b.input, 1, kernel=3))])
-    respond(graph, np.zeros((2, 1, 4, 4), np.float32), [Mode()])
 
 
 # Tables ---------------------------------------------------------------------------------------------------------------

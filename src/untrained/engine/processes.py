@@ -33,7 +33,7 @@ def in_processes(
     size: int,
     settings: Sequence[Any],
     n_workers: int,
-    prepare: Callable[[], object] | None = None,
+    prepare: Callable[[], None],
 ) -> Iterator[R]:
     """What `work(chunk, *settings)` returns for every chunk of `size` items, in the order in which they finish.
 
@@ -44,8 +44,7 @@ def in_processes(
     if n_workers <= 1:
         yield from (work(chunk, *settings) for chunk in chunks)
         return
-    if prepare is not None:
-        prepare()
+    prepare()
     parallel = joblib.Parallel(n_jobs=n_workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
     yield from parallel(joblib.delayed(work)(chunk, *settings) for chunk in chunks)
 

@@ -14,7 +14,7 @@ from untrained.engine.asked import asked_archs, asked_batch, asked_space
 from untrained.engine.processes import count_workers, in_processes, saving
 from untrained.engine.store import Store
 from untrained.engine.table import COLUMNS, ScoreTable
-from untrained.engine.worker import Item, Row, compile_kernels, work
+from untrained.engine.worker import Item, Row, compile_kernels, compile_modes, work
 from untrained.errors import BadInputError
 from untrained.graphs.graph import Graph
 from untrained.proxies import BoundProxy, Needs
@@ -218,14 +218,16 @@ def run(
 def _evaluate(items: list[Item], wanted: Plan, n_workers: int) -> Iterator[list[Row]]:
     settings = wanted.space, {proxy.text: proxy for proxy in wanted.proxies}, wanted.task, wanted.batch
     size = _FULL_CHUNK if any(proxy.proxy.needs_weights for proxy in wanted.proxies) else _CHUNK
-    compiled = any(Needs.RESPONSES in proxy.proxy.needs for proxy in wanted.proxies)
-    yield from in_processes(work, items, size, settings, n_workers, partial(_compile, wanted) if compiled else None)
+    yield from in_processes(work, items, size, settings, n_workers, partial(_compile, wanted))
 
 
 def _compile(wanted: Plan) -> None:
     """Here once, so that the processes find the result on disk."""
     own = wanted.space.own_weights
-    compile_kernels((Graph if own else type(wanted.space.graph(wanted.archs[0], wanted.task))).__name__)
+    kind = (Graph if own else type(wanted.space.graph(wanted.archs[0], wanted.task))).__name__
+    for need, compile_ in ((Needs.RESPONSES, compile_kernels), (Needs.MODES, compile_modes)):
+        if any(need in proxy.proxy.needs for proxy in wanted.proxies):
+            compile_(kind)
 
 
 def _aggregate(text: str, about: Mapping[str, Any], wanted: Plan, done: dict[tuple[str, str], Row]) -> dict[str, Any]:

@@ -96,22 +96,35 @@ def collector_paused() -> Iterator[None]:
 @cache
 def compile_kernels(kind: str = Graph.__name__) -> None:
     """Compile, or load from the compiler's cache on disk, what responses need, so that no proxy is timed with it."""
-    network: Graph | Recurrent
+    network, batch = _smallest(kind)
+    network.response(batch, 1.0)
+
+
+@cache
+def compile_modes(kind: str = Graph.__name__) -> None:
+    """The same for responses of modes."""
+    from untrained.graphs.modes import Mode  # here, since most scores need no modes
+
+    network, batch = _smallest(kind)
+    network.mode_responses(batch, [Mode()])
+
+
+def _smallest(kind: str) -> tuple[Network, Batch]:
     if kind == Recurrent.__name__:
         b = GraphBuilder((1,), (1,))
-        network = Recurrent(b.build([b.linear(b.inputs, 1)]), (1, 1), vocabulary=1, steps=1)
-        batch = Batch("words", np.zeros((2, 1), np.int64), "")
-    else:
-        b = GraphBuilder((1, 4, 4))
-        network = b.build([b.global_avg_pool(b.input)])
-        batch = Batch("black", np.zeros((2, 1, 4, 4), np.float32), "")
-    Network(network).response(batch, 1.0)
+        recurrent = Recurrent(b.build([b.linear(b.inputs, 1)]), (1, 1), vocabulary=1, steps=1)
+        return Network(recurrent), Batch("words", np.zeros((2, 1), np.int64), "")
+    b = GraphBuilder((1, 4, 4))
+    graph = b.build([b.global_avg_pool(b.input)])
+    return Network(graph), Batch("black", np.zeros((2, 1, 4, 4), np.float32), "")
 
 
 def _prepare(network: Network, proxy: BoundProxy) -> None:
     """Do what counts as building, outside the proxy's time."""
     if proxy.proxy.needs_weights:
         network.model(*proxy.weights)
+    elif Needs.MODES in proxy.proxy.needs:
+        compile_modes(type(network.graph).__name__)
     elif Needs.RESPONSES in proxy.proxy.needs:
         try:
             compile_kernels(type(network.graph).__name__)

@@ -156,7 +156,7 @@ def _merge(graph: Graph) -> Graph:
         else:
             place.append(put(operation, (), shape))
     outputs = tuple([zeros(o) if place[o] == _NOTHING else place[o] for o in graph.outputs])
-    return _prune(Graph(tuple(nodes), outputs))
+    return pruned(Graph(tuple(nodes), outputs))
 
 
 _NOTHING = -1
@@ -166,7 +166,7 @@ _ZERO = Zero()
 _UNORDERED = Concat(ordered=False)
 
 
-def _prune(graph: Graph) -> Graph:
+def pruned(graph: Graph) -> Graph:
     """Drop nodes that reach no output; inputs stay."""
     live = [type(node.operation) is Input for node in graph.nodes]
     for output in graph.outputs:

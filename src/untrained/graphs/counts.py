@@ -13,7 +13,7 @@ from collections import Counter
 from typing import NamedTuple
 
 from untrained.graphs import cost
-from untrained.graphs.canonical import commutes, simplify
+from untrained.graphs.canonical import commutes, pruned, simplify
 from untrained.graphs.graph import (
     GELU,
     TRAINABLE,
@@ -124,7 +124,7 @@ def counts(network: Graph | Recurrent) -> dict[str, float]:
             if kind := _KINDS.get(type(operation)):
                 found[kind] += len(whole.sizes) - 1
         return total | {kind: found[kind] for kind in _OF_CELLS if found[kind]}
-    live = simplify(Graph(whole.nodes, whole.outputs[:1]))
+    live = pruned(Graph(whole.nodes, whole.outputs[:1]))
     terms = _Terms(live)
     for operation, channels in zip(terms.operations, terms.channels, strict=True):
         kind = _conv_kind(operation, channels) if isinstance(operation, Conv) else _KINDS.get(type(operation))

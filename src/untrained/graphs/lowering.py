@@ -67,10 +67,10 @@ def lower(graph: Graph) -> Program:
         GraphError: an operation that constant weights do not reduce to planes.
     """
     live = simplify(Graph(graph.nodes, graph.outputs[:1]))
-    return _Lowering(live if _ends_pooled(live) else as_maps(live)).program()
+    return Lowering(live if ends_pooled(live) else as_maps(live)).program()
 
 
-def _ends_pooled(graph: Graph) -> bool:
+def ends_pooled(graph: Graph) -> bool:
     """Whether vectors are nothing but the mean over all positions, and linear layers of it one after the other."""
     return all(
         isinstance(node.operation, Linear | GlobalAvgPool | Zero) or len(node.shape) == 3 for node in graph.nodes
@@ -79,7 +79,7 @@ def _ends_pooled(graph: Graph) -> bool:
     )
 
 
-class _Term(NamedTuple):
+class Term(NamedTuple):
     """A point-wise function of a stored plane: relu, times weight and multiplicity, batch norm, relu."""
 
     plane: int
@@ -88,6 +88,7 @@ class _Term(NamedTuple):
     multiplicity: int = 1
     norm: int = -1
     rectified_after: bool = False
+    fan_in: int = 0  # see `Lowering._fan_in`
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +99,7 @@ class _Sum:
     """
 
     size: tuple[int, int]
-    terms: list[tuple[_Term, int]]
+    terms: list[tuple[Term, int]]
     plane: int = -1  # where it is stored; -1 while only its readers see it
     rectified: "_Rectified | None" = None
     windows: list[tuple[int, ...]] = field(default_factory=list)
@@ -117,33 +118,34 @@ class _Rectified:
 class _Shifted:
     """A plane moved up and to the left; only windows can begin there, and find zeros behind it as in padding."""
 
-    of: "_Plane"
+    of: "Plane"
     up: int
     left: int
 
 
 _ONE_POSITION = MaxPool((1, 1), (1, 1), (0, 0))
-_Plane = _Term | _Sum | _Rectified | _Shifted
-_Value = list[tuple[_Plane | None, int]]  # planes with multiplicities, None for zeros; they add up to the channels
+Plane = Term | _Sum | _Rectified | _Shifted
+Value = list[tuple[Plane | None, int]]  # planes with multiplicities, None for zeros; they add up to the channels
 
 
-class _Lowering:
+class Lowering:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.sizes: list[tuple[int, int]] = []  # of each stored plane
         self.sums: list[_Sum] = []  # in the order in which they run
         self.writers: dict[int, _Sum] = {}  # of stored planes: the sum that sweeps over them
         self.window_of: dict[int, tuple[_Sum, int]] = {}  # of window planes: where they are written
-        self.norms: dict[_Term, int] = {}  # of terms that are normalised: where their scale and shift are
+        self.norms: dict[tuple[Term, bool], int] = {}  # of terms that are normalised: where their scale and shift are
         self.n_norms = 0
         self.n_means = 0
         self.expressions, self.order = _expressions(graph)
 
     def program(self) -> Program:
-        values: list[_Value] = []
-        known: dict[int, _Value] = {}
+        values: list[Value] = []
+        known: dict[int, Value] = {}
         input_shape = self.graph.nodes[0].shape
-        output, gains = self._readout()
+        output, layers = self._readout()
+        gains = (1, *layers[1:]) if layers else ()
         for node, expression in zip(self.graph.nodes[: output + 1], self.expressions, strict=False):
             value = known.get(expression)
             if value is None:
@@ -158,20 +160,20 @@ class _Lowering:
         return Program(words, offsets, size, self.n_norms, (channels, height, width), readout, gains)
 
     def _readout(self) -> tuple[int, tuple[int, ...]]:
-        """The pooled node that the first output reads, and the fan-ins of linear layers on the way, its first aside."""
+        """The pooled node that the first output reads, and how many features each linear layer on the way reads."""
         nodes = self.graph.nodes
         at = self.graph.outputs[0]
-        gains: list[int] = []
+        layers: list[int] = []
         while isinstance(nodes[at].operation, Linear):
             if len(nodes[at].inputs) > 1:
                 raise GraphError("under constant weights, a linear layer on several vectors is not supported here")
-            gains.append(nodes[at].shape[0])
             at = nodes[at].inputs[0]
+            layers.append(nodes[at].shape[0])
         if not isinstance(nodes[at].operation, GlobalAvgPool | Zero):
             raise GraphError(f"the first output must be pooled features or linear in them, not {nodes[at].operation}")
-        return at, (1, *gains[:0:-1]) if gains else ()
+        return at, tuple(layers[::-1])
 
-    def _value(self, node: Node, values: list[_Value]) -> _Value:
+    def _value(self, node: Node, values: list[Value]) -> Value:
         operation, inputs, shape = node
         match operation:
             case ReLU():
@@ -182,10 +184,7 @@ class _Lowering:
                 return [(plane and self._norm(plane), m) for plane, m in values[inputs[0]]]
             case Conv():
                 if inputs[0] == 0 and operation.groups == 1:
-                    stem = self._windowed(
-                        kernels.STEM, operation, operation.dilation, _Term(0), self.graph.nodes[0].shape[0], shape
-                    )
-                    return [(stem, operation.out_channels)]
+                    return [(self._stem(operation, shape), operation.out_channels)]
                 return self._conv(operation, values[inputs[0]], shape)
             case Sum():
                 # The deepest summand first, then by expression: an order that does not depend on how the graph was
@@ -209,15 +208,19 @@ class _Lowering:
             case _:
                 raise GraphError(f"constant weights do not reduce {operation} to planes")
 
+    def _fan_in(self, inputs: int) -> int:  # noqa: ARG002
+        """What becomes of the number of weights of one output: nothing, where all weights are one constant."""
+        return 0
+
     # Planes ----------------------------------------------------------------------------------------------------------
 
-    def _stored(self, size: tuple[int, ...]) -> _Term:
+    def _stored(self, size: tuple[int, ...]) -> Term:
         self.sizes.append((size[0], size[1]))
-        return _Term(len(self.sizes) - 1)
+        return Term(len(self.sizes) - 1)
 
-    def _term(self, plane: _Plane) -> _Term:
+    def _term(self, plane: Plane) -> Term:
         """The plane as a point-wise function of a stored one."""
-        if isinstance(plane, _Term):
+        if isinstance(plane, Term):
             return plane
         if isinstance(plane, _Shifted):
             raise GraphError("under constant weights, only convolutions can read a shifted map")
@@ -226,14 +229,14 @@ class _Lowering:
         if total.plane < 0:
             total.plane = self._stored(total.size).plane
             self.writers[total.plane] = total
-        return _Term(total.plane, rectified=rectified)
+        return Term(total.plane, rectified=rectified)
 
-    def _add(self, terms: list[tuple[_Term, int]], size: tuple[int, int]) -> _Sum:
+    def _add(self, terms: list[tuple[Term, int]], size: tuple[int, int]) -> _Sum:
         total = _Sum(size, terms)
         self.sums.append(total)
         return total
 
-    def _sweep(self, plane: _Plane) -> tuple[_Sum, bool]:
+    def _sweep(self, plane: Plane) -> tuple[_Sum, bool]:
         """A sum whose rows, rectified or not, are the plane's."""
         if isinstance(plane, _Sum):
             return plane, False
@@ -249,55 +252,60 @@ class _Lowering:
             writer.plane = plane.plane
         return writer, plane.rectified
 
-    def _relu(self, plane: _Plane) -> _Plane:
+    def _relu(self, plane: Plane) -> Plane:
         match plane:
             case _Sum():
                 plane.rectified = plane.rectified or _Rectified(plane)
                 return plane.rectified
-            case _Term(norm=-1, weighted=False):
+            case Term(norm=-1, weighted=False):
                 return plane._replace(rectified=True)
-            case _Term():
+            case Term():
                 return plane._replace(rectified_after=True)
             case _Shifted(of, up, left):
                 return _Shifted(self._relu(of), up, left)
             case _:
                 return plane
 
-    def _relu6(self, plane: _Plane, shape: Shape) -> _Plane:
+    def _relu6(self, plane: Plane, shape: Shape) -> Plane:
         """Stored, as a window of one position: terms know a floor and no ceiling."""
         if isinstance(plane, _Shifted):
             return _Shifted(self._relu6(plane.of, shape), plane.up, plane.left)
         return self._windowed(kernels.RELU6, _ONE_POSITION, (1, 1), plane, 1, shape)
 
-    def _norm(self, plane: _Plane) -> _Plane:
+    def _norm(self, plane: Plane, kept: bool = True) -> Plane:
+        """The plane normalised; those that are kept always are told from others, see `modes`."""
         term = self._term(plane)
         if term.norm >= 0 or term.rectified_after:
             term = self._term(self._add([(term, 1)], self.sizes[term.plane]))
-        slot = self.norms.get(term, self.n_norms)
-        normed = _Term(term.plane, term.rectified, term.weighted, term.multiplicity, slot, term.rectified_after)
+        slot = self.norms.get((term, kept), self.n_norms)
+        normed = term._replace(norm=slot)
         if slot < self.n_norms:  # normalised before, for example as a part of a concatenation
             return normed
-        self.norms[term] = slot
+        self.norms[term, kept] = slot
         self.n_norms += 1
+        self._measure(term, slot)
+        return normed
+
+    def _measure(self, term: Term, slot: int) -> None:
+        """Let mean and variance of a term be found where its plane is written or swept over."""
         made = self.window_of.get(term.plane)
-        if made is not None and not (term.rectified or term.weighted):
+        if made is not None and not (term.rectified or term.weighted) and made[0].windows[made[1]][4] < 0:
             total, position = made
             total.windows[position] = (*total.windows[position][:4], slot, *total.windows[position][5:])
         else:
-            sweep, _ = self._sweep(_Term(term.plane))
+            sweep, _ = self._sweep(Term(term.plane))
             sweep.statistics.append((slot, term.rectified, term.weighted, term.multiplicity))
-        return normed
 
-    def _sum(self, inputs: list[int], values: list[_Value], size: tuple[int, ...]) -> _Value:
+    def _sum(self, inputs: list[int], values: list[Value], size: tuple[int, ...]) -> Value:
         """Add up channel ranges in which no summand changes its plane."""
         if all(len(values[i]) == 1 for i in inputs):
             ends = [values[inputs[0]][0][1]]
         else:
             ends = sorted({end for i in inputs for end in accumulate(m for _, m in values[i])})
-        result: _Value = []
+        result: Value = []
         start = 0
         for end in ends:
-            terms: dict[_Term, int] = {}
+            terms: dict[Term, int] = {}
             for i in inputs:
                 plane = _plane_at(values[i], start)
                 if plane is not None:
@@ -307,19 +315,28 @@ class _Lowering:
             start = end
         return result
 
-    def _conv(self, conv: Conv, value: _Value, shape: Shape) -> _Value:
+    def _stem(self, conv: Conv, shape: Shape) -> Term:
+        return self._windowed(kernels.STEM, conv, conv.dilation, Term(0), self.graph.nodes[0].shape[0], shape)
+
+    def _conv(self, conv: Conv, value: Value, shape: Shape) -> Value:
+        taps, channels = conv.kernel[0] * conv.kernel[1], sum([m for _, m in value])
         if conv.groups > 1:
-            if not conv.groups == conv.out_channels == sum(m for _, m in value):
+            if not conv.groups == conv.out_channels == channels:
                 raise GraphError(f"constant weights do not reduce {conv} to planes: groups must be 1 or every channel")
+            fan_in = self._fan_in(taps)
             return [
-                (plane and self._windowed(kernels.CONV, conv, conv.dilation, plane, 1, shape), m) for plane, m in value
+                (plane and self._windowed(kernels.CONV, conv, conv.dilation, plane, 1, shape, fan_in), m)
+                for plane, m in value
             ]
+        fan_in = self._fan_in(channels * taps)
         live, up, left = _unshifted(value)
         if not live:
             return [(None, conv.out_channels)]
         if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (up or left):
             bare = [(self._bare(plane), m) for plane, m in live]
-            terms = [_Term(term.plane, term.rectified, weighted=True, multiplicity=m) for term, m in bare]
+            terms = [
+                Term(term.plane, term.rectified, weighted=True, multiplicity=m, fan_in=fan_in) for term, m in bare
+            ]
             if len(terms) == 1:
                 return [(terms[0], conv.out_channels)]
             return [(self._add([(term, 1) for term in terms], (shape[1], shape[2])), conv.out_channels)]
@@ -329,21 +346,22 @@ class _Lowering:
             plane, multiplicity = self._add([(self._term(p), m) for p, m in live], size), 1
         if up or left:
             plane = _Shifted(plane, up, left)
-        return [(self._windowed(kernels.CONV, conv, conv.dilation, plane, multiplicity, shape), conv.out_channels)]
+        window = self._windowed(kernels.CONV, conv, conv.dilation, plane, multiplicity, shape, fan_in)
+        return [(window, conv.out_channels)]
 
-    def _bare(self, plane: _Plane) -> _Term:
+    def _bare(self, plane: Plane) -> Term:
         """The plane as a stored plane, rectified at most."""
         term = self._term(plane)
         if term.norm >= 0 or term.weighted or term.rectified_after:
             return self._term(self._add([(term, 1)], self.sizes[term.plane]))
         return term
 
-    def _pool(self, pool: AvgPool | MaxPool, plane: _Plane, shape: Shape) -> _Plane:
+    def _pool(self, pool: AvgPool | MaxPool, plane: Plane, shape: Shape) -> Plane:
         if isinstance(plane, _Shifted):
             raise GraphError("under constant weights, a pool of a shifted map is not supported")
         if isinstance(pool, AvgPool):
             kind = kernels.AVG_POOL_PADDED if pool.count_padding else kernels.AVG_POOL
-            if isinstance(plane, _Rectified) or (isinstance(plane, _Term) and plane.rectified):
+            if isinstance(plane, _Rectified) or (isinstance(plane, Term) and plane.rectified):
                 term = self._term(plane)  # the kernel averages rows as they are, so these must be rectified ones
                 plane = self._add([(term, 1)], self.sizes[term.plane])
             return self._windowed(kind, pool, (1, 1), plane, 1, shape)
@@ -356,10 +374,11 @@ class _Lowering:
         kind: int,
         window: Conv | AvgPool | MaxPool,
         dilation: tuple[int, int],
-        plane: _Plane,
+        plane: Plane,
         m: int,
         shape: Shape,
-    ) -> _Term:
+        fan_in: int = 0,
+    ) -> Term:
         padding = window.padding
         if isinstance(plane, _Shifted):  # windows begin later, as if there were less than no padding
             if padding != (0, 0):
@@ -367,15 +386,14 @@ class _Lowering:
             padding = -plane.up, -plane.left
             plane = plane.of
         sweep, rectified = self._sweep(plane)
-        if not all(map(_meets, sweep.size, shape[1:], window.kernel, window.stride, padding, dilation)):
-            raise GraphError(f"{window} has windows that lie wholly in the padding")
+        check_windows(window, sweep.size, shape, padding, dilation)
         out = self._stored(shape[1:])
         self.window_of[out.plane] = sweep, len(sweep.windows)
         geometry = (*window.kernel, *window.stride, *padding, *dilation, *shape[1:])
-        sweep.windows.append((kind, out.plane, rectified, m, -1, *geometry))
+        sweep.windows.append((kind, out.plane, rectified, m, -1, *geometry, fan_in))
         return out
 
-    def _mean(self, plane: _Plane) -> _Plane:
+    def _mean(self, plane: Plane) -> Plane:
         sweep, rectified = self._sweep(plane)
         if rectified or sweep.mean >= 0 or not sweep.terms:  # only sums of terms have whole rows on flat images
             sweep = self._add([(self._term(plane), 1)], sweep.size)
@@ -392,17 +410,15 @@ class _Lowering:
             words += (*total.size, total.plane, *counts, total.mean)
             for t, count in total.terms:
                 words += (t.plane, t.rectified, t.weighted, t.multiplicity, t.norm, t.rectified_after, count)
-            for record in (*total.windows, *total.statistics):
-                words += record
+            for window in total.windows:
+                words += window[: kernels.WINDOW_WORDS]
+            for statistic in total.statistics:
+                words += statistic
         return np.array(words, np.int64)
 
     def _layout(self, channels: int) -> tuple[NDArray[np.int64], int]:
         """Give every plane room that no other plane needs at the same time."""
-        last = {
-            plane: step
-            for step, total in enumerate(self.sums)
-            for plane in (total.plane, *[t.plane for t, _ in total.terms])
-        }
+        last = self._last_uses()
         offsets = [0] * len(self.sizes)
         free: dict[int, list[int]] = {}
         end = 0
@@ -433,6 +449,14 @@ class _Lowering:
         offsets.append(end)
         return np.array(offsets, np.int64), end + max(h * w for h, w in self.sizes)
 
+    def _last_uses(self) -> dict[int, int]:
+        """Of each stored plane the last sweep that writes or reads it."""
+        return {
+            plane: step
+            for step, total in enumerate(self.sums)
+            for plane in (total.plane, *[t.plane for t, _ in total.terms])
+        }
+
 
 def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:
     """For every node a number that equal expressions share, and a place in an order of expressions.
@@ -462,6 +486,18 @@ def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:
     return numbers, order
 
 
+def check_windows(
+    window: Conv | AvgPool | MaxPool,
+    size: tuple[int, ...],
+    shape: Shape,
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+) -> None:
+    """Refuse windows that hold nothing but padding."""
+    if not all(map(_meets, size, shape[1:], window.kernel, window.stride, padding, dilation)):
+        raise GraphError(f"{window} has windows that lie wholly in the padding")
+
+
 @cache
 def _meets(size: int, count: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
     """Whether every window holds at least one element that is not padding."""
@@ -469,9 +505,9 @@ def _meets(size: int, count: int, kernel: int, stride: int, padding: int, dilati
     return all(any(0 <= start + k * dilation < size for k in range(kernel)) for start in starts)
 
 
-def _first(value: _Value, channels: int) -> _Value:
+def _first(value: Value, channels: int) -> Value:
     """The pairs of the first channels."""
-    result: _Value = []
+    result: Value = []
     for plane, multiplicity in value:
         if channels > 0:
             result.append((plane, min(multiplicity, channels)))
@@ -479,7 +515,7 @@ def _first(value: _Value, channels: int) -> _Value:
     return result
 
 
-def _unshifted(value: _Value) -> tuple[list[tuple[_Plane, int]], int, int]:
+def _unshifted(value: Value) -> tuple[list[tuple[Plane, int]], int, int]:
     """The planes that are not zero, and how many rows and columns all of them are without."""
     live = [(plane, m) for plane, m in value if plane is not None]
     if not any(isinstance(plane, _Shifted) for plane, _ in live):
@@ -490,7 +526,7 @@ def _unshifted(value: _Value) -> tuple[list[tuple[_Plane, int]], int, int]:
     return [(plane.of, m) for plane, m in live if isinstance(plane, _Shifted)], *shifts.pop()
 
 
-def _plane_at(value: _Value, channel: int) -> _Plane | None:
+def _plane_at(value: Value, channel: int) -> Plane | None:
     for plane, multiplicity in value:
         channel -= multiplicity
         if channel < 0:
@@ -498,9 +534,9 @@ def _plane_at(value: _Value, channel: int) -> _Plane | None:
     raise GraphError("a summand has too few channels")
 
 
-def _joined(value: _Value) -> _Value:
+def _joined(value: Value) -> Value:
     """Merge neighbours that are the same plane."""
-    result: _Value = []
+    result: Value = []
     for plane, multiplicity in value:
         if result and result[-1][0] == plane:
             result[-1] = plane, result[-1][1] + multiplicity

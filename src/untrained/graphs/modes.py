@@ -6,6 +6,7 @@ so that signals keep their size through any depth, and what a network does with 
 
 import math
 import re
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,39 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError, GraphError
-from untrained.graphs.graph import (
-    GELU,
-    AvgPool,
-    BatchNorm,
-    Concat,
-    Conv,
-    Flatten,
-    GlobalAvgPool,
-    Graph,
-    Hardswish,
-    Identity,
-    Input,
-    LeakyReLU,
-    Linear,
-    MaxPool,
-    Node,
-    Operation,
-    Product,
-    ReLU,
-    ReLU6,
-    Shift,
-    Sigmoid,
-    SiLU,
-    Sum,
-    Truncate,
-    Zero,
-)
+from untrained.graphs import mode_kernels as kernels
+from untrained.graphs.graph import BatchNorm, Graph, Identity, Node
+from untrained.graphs.mode_images import GivenPlane, Images, prepared, workspace
+from untrained.graphs.mode_programs import RECTIFIERS, ModeProgram, Readout, kept_norms, live_expressions, lower
 from untrained.graphs.recurrent import Recurrent
 from untrained.types import Batch
 
-EPS = 1e-5  # of batch norm
-RECTIFIERS = (ReLU, ReLU6, SiLU, GELU, Hardswish, LeakyReLU)
-
+_ORDINARY = 400  # powers of two whose squares are ordinary float64 numbers, with room
 _SWITCHES = {"full": (True, True), "relu": (True, False), "bnlin": (False, True), "lin": (False, False)}
 _FORM = re.compile(r"(full|relu|bnlin|lin)([0-9][0-9.e+-]*)?(_sum)?")
 
@@ -148,61 +124,15 @@ def switched(graph: Graph, mode: Mode) -> Graph:
     path to the output goes through with no convolution and no norm after it: the head's. Both are decided on what is
     computed: a path that starts or passes through zeros is no path, and equal expressions are one.
     """
-    kept = frozenset[int]() if mode.norm else kept_norms(graph)
+    kept = [] if mode.norm else kept_norms(graph, live_expressions(graph))
     nodes = [
         Node(Identity(), node.inputs, node.shape)
         if (not mode.relu and isinstance(node.operation, RECTIFIERS))
-        or (not mode.norm and isinstance(node.operation, BatchNorm) and i not in kept)
+        or (not mode.norm and isinstance(node.operation, BatchNorm) and not kept[i])
         else node
         for i, node in enumerate(graph.nodes)
     ]
     return Graph(tuple(nodes), graph.outputs[:1], graph.stages)
-
-
-def kept_norms(graph: Graph) -> frozenset[int]:
-    """Positions of the norms that stay when norms are off."""
-    number: list[int] = []  # of each node: the live expression it is, or -1 for zeros
-    expressions: list[tuple[Operation, tuple[int, ...]]] = []
-    known: dict[tuple[Operation, tuple[int, ...], tuple[int, ...]], int] = {}
-    for operation, inputs, shape in graph.nodes:
-        live = tuple([number[i] for i in inputs if number[i] >= 0])
-        if isinstance(operation, Zero) or (inputs and not live and not isinstance(operation, Sigmoid)):
-            number.append(-1)
-        elif isinstance(operation, Identity | Sum) and len(live) == 1:
-            number.append(live[0])
-        else:
-            read = tuple(sorted(live)) if isinstance(operation, Sum | Product) else tuple(number[i] for i in inputs)
-            place = known.setdefault((operation, read, shape), len(expressions))
-            if place == len(expressions):
-                expressions.append((operation, live))
-            number.append(place)
-    output = number[graph.outputs[0]]
-    if output < 0:
-        return frozenset()
-
-    needed = {output}
-    for place in range(output, -1, -1):
-        if place in needed:
-            needed.update(expressions[place][1])
-    before = [False] * len(expressions)  # whether there is a norm before
-    last = number[graph.stages[-1]] if graph.stages else -1
-    after = [False] * len(expressions)  # whether it is after the last stage
-    final, reach = -1, 0  # the last convolution or norm, and the last reader of anything before it
-    for place, (operation, live) in enumerate(expressions):
-        if place not in needed:
-            continue
-        before[place] = any(before[i] or isinstance(expressions[i][0], BatchNorm) for i in live)
-        after[place] = any(after[i] or i == last for i in live)
-        if isinstance(operation, Conv | BatchNorm):
-            final = place
-    reach = max([place for place in needed if any(i < final for i in expressions[place][1])], default=0)
-    if not graph.stages and final >= 0 and reach <= final:
-        after[final] = True
-    return frozenset(
-        i
-        for i, place in enumerate(number)
-        if isinstance(graph.nodes[i].operation, BatchNorm) and (place < 0 or after[place] or not before[place])
-    )
 
 
 def respond(
@@ -228,12 +158,7 @@ def respond(
 
         found: dict[Mode, Response] = recurrent_modes.respond(network, x, modes, dtype)
         return found
-    images = _images(network, x)
-    output = network.outputs[0]
-    return {
-        mode: _response(_interpret(switched(network, mode), images, mode)[output], len(images), single=True)
-        for mode in modes
-    }
+    return {mode: found[0] for mode, found in _respond(_lowered(network), network, x, modes, dtype).items()}
 
 
 def respond_stages(
@@ -243,186 +168,118 @@ def respond_stages(
 
     Args and errors are those of `respond`. A network without stages has no responses of stages.
     """
-    images = _images(network, x)
-    found: dict[Mode, list[Response]] = {}
-    for mode in modes:
-        values = _interpret(switched(network, mode), images, mode)
-        found[mode] = [_response(values[stage], len(images)) for stage in network.stages]
+    if not network.stages:
+        return {mode: [] for mode in modes}
+    return _respond(_lowered(network, stages=True), network, x, modes, dtype)
+
+
+_local = threading.local()  # per thread: the network lowered `last`, since each is mostly asked for several batches
+
+
+def _lowered(network: Graph, *, stages: bool = False) -> ModeProgram:
+    last: tuple[Graph, bool, ModeProgram] | None = _local.__dict__.get("last")
+    if last is None or last[0] is not network or last[1] is not stages:
+        last = _local.last = network, stages, lower(network, stages=stages)
+    return last[2]
+
+
+def _respond(
+    program: ModeProgram, network: Graph, x: NDArray[Any] | Batch, modes: Sequence[Mode], dtype: str
+) -> dict[Mode, list[Response]]:
+    """All readouts of a program in every mode."""
+    if dtype not in ("float32", "float64"):
+        raise GraphError(f"modes are evaluated in float32 or float64, got {dtype!r}")
+    if program.curved is not None and any(mode.relu for mode in modes):
+        raise GraphError(f"constant weights do not reduce {program.curved} to planes; modes without ReLUs leave it out")
+    if isinstance(x, Batch):
+        x = x.x
+    images = prepared(x, network.input_shape, dtype)
+    planes = [images.plane(given, x) for given in program.given] if images.n else []
+    modes = list(dict.fromkeys(modes))
+    means = np.zeros((len(modes), program.n_means, images.blocks * images.lanes))
+    scales = np.zeros((len(modes), program.n_means, 2))
+    if images.n and program.n_means:
+        _run(program, images, planes, modes, means, scales)
+    return _responses(program.readouts, modes, means[:, :, : images.n], scales)
+
+
+def _run(
+    program: ModeProgram,
+    images: Images,
+    planes: list[GivenPlane],
+    modes: list[Mode],
+    means: NDArray[np.float64],
+    scales: NDArray[np.float64],
+) -> None:
+    itemsize = images.unit.itemsize
+    in_block = images.lanes * itemsize
+    in_all = images.blocks * in_block
+    # A ring of rows as high as a window, a row with room at both sides, and zeros; then all planes that are stored.
+    rows = program.limits[2]
+    space = workspace(program.size * in_all + (rows + 2) * program.row * in_block)
+    begin = space.ctypes.data
+    scratch = begin + np.array([0, rows, rows + 1]) * program.row * in_block
+    space[(rows + 1) * program.row * in_block : (rows + 2) * program.row * in_block] = 0
+    addresses = begin + (rows + 2) * program.row * in_block + program.offsets * in_all
+    given_norms = np.ones((len(program.kept), 3))
+    for slot, plane in program.given_norms:
+        given_norms[slot] = planes[plane].norm
+    for k, plane in enumerate(planes):
+        addresses[k] = plane.values.ctypes.data
+    kernels.run(
+        images.unit,
+        program.words,
+        addresses,
+        scratch,
+        *program.limits,
+        images.blocks,
+        images.lanes,
+        images.n,
+        np.array([(mode.relu, mode.mean_filters) for mode in modes]),
+        np.array([math.frexp(mode.gain) for mode in modes], np.float64),
+        np.array([(plane.exponent, plane.bound, plane.fan_in) for plane in planes], np.float64),
+        given_norms,
+        np.array([[mode.norm or kept for kept in program.kept] for mode in modes], np.bool_).reshape(len(modes), -1),
+        means,
+        scales,
+    )
+
+
+def _responses(
+    readouts: Sequence[Readout], modes: list[Mode], means: NDArray[np.float64], scales: NDArray[np.float64]
+) -> dict[Mode, list[Response]]:
+    found: dict[Mode, list[Response]] = {mode: [] for mode in modes}
+    for readout in readouts:
+        gains = [_gain(readout, mode) for mode in modes]
+        factors = np.array([factor for factor, _ in gains])
+        exponents = np.array([exponent for _, exponent in gains])
+        values = np.zeros((len(modes), means.shape[2]))
+        if readout.means:
+            chosen = [mean for mean, _ in readout.means]
+            highest = scales[:, chosen, 0].max(axis=1)
+            for mean, multiplicity in readout.means:
+                shift = (scales[:, mean, 0] - highest).astype(np.int64)
+                values += np.ldexp(means[:, mean] * (multiplicity * scales[:, mean, 1:]), shift[:, None])
+            exponents = exponents + highest.astype(np.int64)
+        values *= factors[:, None]
+        largest = np.frexp(np.abs(values).max(axis=1, initial=0.0))[1] + exponents
+        rest = np.where(np.abs(largest) < _ORDINARY, 0, largest)
+        rest[~values.any(axis=1)] = 0
+        values = np.ldexp(values, np.maximum(exponents - rest, -4000)[:, None])
+        values.flags.writeable = False
+        for mode, row, exponent in zip(modes, values, rest.tolist(), strict=True):
+            found[mode].append(Response(row, exponent))
     return found
 
 
-def _images(network: Graph, x: NDArray[Any] | Batch) -> NDArray[np.float64]:
-    images = x.x if isinstance(x, Batch) else x
-    if images.shape[1:] != network.input_shape:
-        raise GraphError(f"the network reads images of shape {network.input_shape}, got {images.shape[1:]}")
-    if not np.isfinite(images).all():
-        raise GraphError("images must be finite numbers; some are infinite or NaN")
-    return images.astype(np.float64)
-
-
-# The rest is a plain interpreter ------------------------------------------------------------------------------------
-
-_Plane = tuple[NDArray[np.float64], int]  # values (n, height, width) and their exponent
-_Value = list[tuple[_Plane | None, int]]  # planes with multiplicities, None for zeros
-
-
-def _response(value: _Value, n: int, *, single: bool = False) -> Response:
-    live = [(plane, m) for plane, m in value if plane is not None]
-    if single and live and len(value) > 1:
-        raise GraphError("the output has channels that differ under constant weights; only one plane can be read")
-    if not live:
-        zeros = np.zeros(n)
-        zeros.flags.writeable = False
-        return Response(zeros, 0)
-    total, exponent = _total([(plane, m / sum(m for _, m in value)) for plane, m in live])
-    means = total.mean(axis=(1, 2))
-    largest = np.abs(means).max(initial=0.0)
-    size = math.frexp(largest)[1] + exponent if largest else 0
-    if abs(size) < 400:
-        means, exponent = np.ldexp(means, exponent), 0
-    else:
-        means, exponent = np.ldexp(means, exponent - size), size
-    means.flags.writeable = False
-    return Response(means, exponent)
-
-
-def _scaled(values: NDArray[np.float64], exponent: int) -> _Plane:
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0:
-        return values, 0
-    shift = math.frexp(largest)[1]
-    return np.ldexp(values, -shift), exponent + shift
-
-
-def _total(planes: list[tuple[_Plane, float]]) -> _Plane:
-    exponent = max([e for (values, e), _ in planes if values.any()], default=0)
-    total = sum([m * np.ldexp(values, max(e - exponent, -2000)) for (values, e), m in planes], start=np.float64(0))
-    return _scaled(np.asarray(total), exponent)
-
-
-def _windows(
-    plane: _Plane, window: Conv | AvgPool | MaxPool, size: tuple[int, ...], outside: float
-) -> list[NDArray[np.float64]]:
-    values, _ = plane
-    (kh, kw), (sh, sw), (ph, pw) = window.kernel, window.stride, window.padding
-    dh, dw = window.dilation if isinstance(window, Conv) else (1, 1)
-    padded = np.pad(values, ((0, 0), (ph, ph), (pw, pw)), constant_values=outside)
-    return [
-        padded[:, i * dh : i * dh + sh * (size[0] - 1) + 1 : sh, j * dw : j * dw + sw * (size[1] - 1) + 1 : sw]
-        for i in range(kh)
-        for j in range(kw)
-    ]
-
-
-def _interpret(graph: Graph, x: NDArray[np.float64], mode: Mode) -> list[_Value]:
-    values: list[_Value] = []
-    for operation, inputs, shape in graph.nodes:
-        values.append(_value(operation, [values[i] for i in inputs], shape, x, mode))
-    return values
-
-
-def _value(
-    operation: Operation, inputs: list[_Value], shape: tuple[int, ...], x: NDArray[np.float64], mode: Mode
-) -> _Value:
-    def each(function: Any) -> _Value:
-        return [(plane and function(plane), m) for plane, m in inputs[0]]
-
-    def weighted(planes: list[tuple[_Plane, float]], fan_in: int) -> _Plane:
-        values, exponent = _total(planes)
-        return _scaled(values * (mode.gain / fan_in if mode.mean_filters else mode.gain), exponent)
-
-    match operation:
-        case Input():
-            return [(_scaled(x[:, channel], 0), 1) for channel in range(x.shape[1])]
-        case Identity() | Flatten():
-            return inputs[0]
-        case Zero():
-            return [(None, shape[0])]
-        case ReLU():
-            return each(lambda p: (np.maximum(p[0], 0.0), p[1]))
-        case ReLU6():
-            return each(lambda p: _scaled(np.clip(p[0], 0.0, math.ldexp(6.0, -p[1]) if p[1] > 0 else np.inf), p[1]))
-        case BatchNorm():
-            return each(_normed)
-        case Conv(out_channels, kernel):
-            taps = math.prod(kernel)
-
-            def convolved(plane: _Plane, fan_in: int) -> _Plane:
-                planes = [((tap, plane[1]), 1.0) for tap in _windows(plane, operation, shape[1:], 0.0)]
-                return weighted(planes, fan_in)
-
-            channels = sum(m for _, m in inputs[0])
-            if operation.groups > 1:
-                if not operation.groups == out_channels == channels:
-                    raise GraphError(f"constant weights do not reduce {operation} to planes: groups must be 1 or all")
-                return each(lambda p: convolved(p, taps))
-            live = [(plane, float(m)) for plane, m in inputs[0] if plane is not None]
-            return [(convolved(_total(live), channels * taps) if live else None, out_channels)]
-        case AvgPool(kernel, _, _, count_padding):
-
-            def averaged(plane: _Plane) -> _Plane:
-                total: Any = sum(_windows(plane, operation, shape[1:], 0.0))
-                inside: Any = sum(_windows((np.ones_like(plane[0]), 0), operation, shape[1:], 0.0))
-                return _scaled(total / (math.prod(kernel) if count_padding else inside), plane[1])
-
-            return each(averaged)
-        case MaxPool():
-            return each(lambda p: _scaled(np.max(_windows(p, operation, shape[1:], -np.inf), axis=0), p[1]))
-        case GlobalAvgPool():
-            return each(lambda p: _scaled(p[0].mean(axis=(1, 2), keepdims=True), p[1]))
-        case Sum():
-            return _aligned(inputs)
-        case Concat():
-            return _merged([pair for value in inputs for pair in value])
-        case Truncate(channels):
-            value: _Value = []
-            for plane, m in inputs[0]:
-                value += [(plane, min(m, channels))] if channels > 0 else []
-                channels -= m
-            return value
-        case Shift(up, left):
-            return each(lambda p: (np.pad(p[0], ((0, 0), (0, up), (0, left)))[:, up:, left:], p[1]))
-        case Linear(out_features) if len(inputs) == 1:
-            live = [(plane, m * float(plane[0][0].size)) for plane, m in inputs[0] if plane is not None]
-            features = sum(m * (plane[0][0].size if plane else 1) for plane, m in inputs[0])
-            summed = [((p[0].mean(axis=(1, 2), keepdims=True), p[1]), m) for p, m in live]
-            return [(weighted(summed, features) if live else None, out_features)]
-        case _:
-            raise GraphError(f"constant weights do not reduce {operation} to planes")
-
-
-def _normed(plane: _Plane) -> _Plane:
-    values, exponent = plane
-    centred = values - values.mean()
-    variance = float((centred**2).mean())
-    if exponent > 0:
-        return _scaled(centred / math.sqrt(variance + math.ldexp(EPS, max(-2 * exponent, -2000))), 0)
-    return _scaled(centred / math.sqrt(math.ldexp(variance, max(2 * exponent, -2000)) + EPS), exponent)
-
-
-def _aligned(inputs: list[_Value]) -> _Value:
-    ends = sorted({int(end) for value in inputs for end in np.cumsum([m for _, m in value])})
-    result: _Value = []
-    start = 0
-    for end in ends:
-        live = []
-        for value in inputs:
-            at = start
-            for plane, m in value:
-                if at < m:
-                    live += [(plane, 1.0)] if plane is not None else []
-                    break
-                at -= m
-        result.append((_total(live) if live else None, end - start))
-        start = end
-    return result
-
-
-def _merged(value: _Value) -> _Value:
-    result: _Value = []
-    for plane, m in value:
-        if result and result[-1][0] is plane:
-            result[-1] = plane, result[-1][1] + m
+def _gain(readout: Readout, mode: Mode) -> tuple[float, int]:
+    """What the layers behind the mean planes multiply their sum by: a number and a power of two."""
+    factor, exponent = 1.0 / readout.channels, 0
+    for k, features in enumerate(readout.layers):
+        if mode.mean_filters:
+            factor *= mode.gain / features if k == 0 else mode.gain
         else:
-            result.append((plane, m))
-    return result
+            factor *= mode.gain if k == 0 else mode.gain * features
+        factor, shift = math.frexp(factor)
+        exponent += shift
+    return factor, exponent

@@ -62,7 +62,7 @@ def lower(network: Recurrent) -> Recurrence:
     Raises:
         GraphError: the cell has operations that constant weights do not reduce to numbers.
     """
-    return _program(network, _in_order(*width1_cell(network.cell)))
+    return _program(network, in_order(*width1_cell(network.cell)))
 
 
 def write(network: Recurrent) -> Recurrence:
@@ -135,7 +135,7 @@ def _program(network: Recurrent, cell: Graph) -> Recurrence:
     )
 
 
-def _in_order(cell: Graph, digests: list[bytes]) -> Graph:
+def in_order(cell: Graph, digests: list[bytes]) -> Graph:
     """The cell with operands that may change places in an order of their own: x, the deepest, the others, by digest."""
     order: list[tuple[bool, int, bytes]] = []
     nodes = []

@@ -89,7 +89,7 @@ _power_of_two: Any = intrinsic(_emit_power_of_two)
 
 
 @_leaf
-def _exponential(x: float) -> tuple[float, float]:
+def exponential(x: float) -> tuple[float, float]:
     """(exp(x) - 1, exp(x)) for |x| <= 708, within two units in the last place."""
     k = np.floor(x * 1.4426950408889634 + 0.5)
     r = (x - k * 0.693147180369123816490) - k * 1.90821492927058770002e-10  # ln 2 in two parts, the first exact times k
@@ -145,7 +145,7 @@ def _tanh(to: Array, a: Array) -> None:
     for i in range(to.size):
         x = np.float64(a[i])
         y = -2.0 * abs(x)
-        e, _ = _exponential(-708.0 if y < -708.0 else y)
+        e, _ = exponential(-708.0 if y < -708.0 else y)
         y = -e / (e + 2.0)
         to[i] = -y if x < 0.0 else y
 
@@ -156,7 +156,7 @@ def _sigmoid(to: Array, a: Array) -> None:
     for i in range(to.size):
         x = -np.float64(a[i])
         y = -708.0 if x < -708.0 else x
-        _, e = _exponential(708.0 if y > 708.0 else y)
+        _, e = exponential(708.0 if y > 708.0 else y)
         to[i] = kind(1) / (kind(1) + kind(e))  # rounded at each step, as in torch
 
 

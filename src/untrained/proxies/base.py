@@ -19,10 +19,11 @@ ProxyFunction = Callable[..., float | Outcome]
 
 
 class Needs(enum.Flag):
-    """What a proxy reads of a network. All but the first two need the full network with its weights."""
+    """What a proxy reads of a network. All but the first three need the full network with its weights."""
 
     GRAPH = enum.auto()  # the operations alone
     RESPONSES = enum.auto()  # outputs under constant weights, on a batch
+    MODES = enum.auto()  # outputs with mean filters and parts switched off, on a batch
     WEIGHTS = enum.auto()  # the weights, and passes of its own
     FORWARD = enum.auto()  # outputs for the batch
     ACTIVATIONS = enum.auto()  # what every layer reads and gives in that pass
@@ -33,7 +34,7 @@ class Needs(enum.Flag):
     STATISTICS = enum.auto()  # the tensors of every ReLU, convolution and batch norm in a row
 
 
-WITHOUT_WEIGHTS = Needs.GRAPH | Needs.RESPONSES
+WITHOUT_WEIGHTS = Needs.GRAPH | Needs.RESPONSES | Needs.MODES
 
 INITS = (  # `proxies/initialise.py` says what each is
     "default",

@@ -7,17 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import MissingDependencyError
-from untrained.graphs import cost
+from untrained.graphs import cost, counts
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import Graph
 from untrained.graphs.recurrent import Recurrent
 from untrained.types import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import nn
 
+    from untrained.graphs.modes import Mode, Response
     from untrained.graphs.recurrence import Recurrence
     from untrained.graphs.width1 import Program
     from untrained.proxies.model import Model
@@ -44,6 +45,7 @@ class Network:
         self.borrowed_seconds = 0.0
         self.expects_activation_grads = False
         self._responses: dict[tuple[str, float, str], NDArray[Any]] = {}
+        self._mode_responses: dict[tuple[str, Mode], Response] = {}
         self._models: dict[tuple[str, int, str, str], Model] = {}
 
     def model(self, init: str = "default", seed: float = 0, dtype: str = "float32", parts: str = "live") -> "Model":
@@ -105,6 +107,11 @@ class Network:
 
         return width1.lower(self.graph)
 
+    @cached_property
+    def counts(self) -> "dict[str, float]":
+        """What the live part is made of, see `counts.counts`."""
+        return counts.counts(self.graph)
+
     @property
     def n_params(self) -> int:
         """Trainable numbers of the network as written."""
@@ -133,6 +140,22 @@ class Network:
         if key not in self._responses:
             self._responses[key] = self._respond(batch, weight, dtype)
         return self._responses[key]
+
+    def mode_responses(self, batch: Batch, modes: "Iterable[Mode]") -> "dict[Mode, Response]":
+        """The first output in each mode, see `modes.respond`: one number per image.
+
+        Raises:
+            GraphError: the network has operations that mean filters do not reduce to planes or numbers, or reads
+                another kind or size of input.
+        """
+        wanted = tuple(modes)
+        missing = [mode for mode in wanted if (batch.digest, mode) not in self._mode_responses]
+        if missing:
+            from untrained.graphs.modes import respond
+
+            found = respond(self.graph, batch, missing)
+            self._mode_responses |= {(batch.digest, mode): found[mode] for mode in missing}
+        return {mode: self._mode_responses[batch.digest, mode] for mode in wanted}
 
     def _respond(self, batch: Batch, weight: float, dtype: str) -> NDArray[np.floating]:
         from untrained.graphs import recurrence, width1

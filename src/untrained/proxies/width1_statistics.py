@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from untrained.graphs.modes import Mode, Response
 
 __all__ = [
+    "EQUAL",
     "FLAT",
+    "NO_MEAN",
     "STATISTICS",
     "VERSION",
     "Column",
@@ -34,7 +36,8 @@ __all__ = [
 
 VERSION = 1  # raised whenever a statistic changes
 FLAT = 1e-6  # of the largest value: what differs by less is the same number up to the rounding of float32
-NO_MEAN = 1e-3  # of the standard deviation: a mean below this is zero up to rounding, amplified by a norm
+NO_MEAN = 1e-3  # of the standard deviation: a mean below this is too near to the rounding of float32 to be divided by
+EQUAL = 3e-6  # an epsilon below this is that of rounding, which is below 1.3e-6 where both modes give the same
 
 Floats = NDArray[np.float64]
 
@@ -79,8 +82,8 @@ def _epsilons(responses: Responses) -> Floats:
     difference = (np.abs(q[a] - q[b]) * both).sum(axis=1)
     with np.errstate(invalid="ignore"):
         mean = (sums[a] + sums[b]) / (numbers[a] + numbers[b])
-        found: Floats = difference / both.sum(axis=1) / mean
-    return found  # 0 / 0 where a response is constant or no image is left
+        found: Floats = difference / both.sum(axis=1) / mean  # 0 / 0 where a response is constant or no image is left
+    return np.where(found < EQUAL, 0.0, found)
 
 
 @cache
@@ -162,7 +165,8 @@ def epsilon(a: Response, b: Response) -> float:
     (so that its least image is in no mean). Powers of two, gains and offsets cancel.
 
     Returns:
-        A number from 0; NaN where a response is the same for every image, or no image is above both least values.
+        A number from 0; below EQUAL it is 0, since float32 does not tell. NaN where a response is the same for every
+        image, or no image is above both least values.
 
     >>> r = np.array([0.0, 1.0, 2.0])
     >>> epsilon(Response(r, 0), Response(r**2, 0))  # q_b = 0, 1/4, 1
@@ -175,7 +179,8 @@ def dispersion(a: Response) -> float:
     """Coefficient of variation over the images: standard deviation (of the population) / |mean|.
 
     Returns:
-        A number from 0; NaN where the mean is zero up to rounding, as behind a norm without a ReLU.
+        A number from 0 to 1 / NO_MEAN; NaN above, since there the mean is zero up to rounding, as behind a norm without
+        a ReLU.
 
     >>> dispersion(Response(np.array([1.0, 3.0]), 100))
     0.5
