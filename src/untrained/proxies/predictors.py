@@ -40,7 +40,8 @@ class Ranks:
     def __post_init__(self) -> None:
         starts, ends = self.starts[:-1], self.starts[1:]
         _expect(self.values.shape == self.shares.shape and self.values.ndim == 1, "knots and shares go together")
-        _expect(len(self.starts) > 1 and self.starts[0] == 0 and (ends > starts).all(), "every column has knots")
+        _expect(len(self.starts) > 1 and self.starts[0] == 0, "knots start at the first column")
+        _expect(bool((ends > starts).all()), "every column has knots")
         _expect(self.starts[-1] == len(self.values), "every knot has a column")
         inner = np.ones(len(self.values), bool)
         inner[starts] = False  # the first knot of a column has none before it
@@ -64,7 +65,12 @@ class Ranks:
         some = np.flatnonzero(undefined.any(axis=0))
         first = {undefined[:, c].tobytes(): c for c in reversed(some.tolist())}  # of equal ones the first
         starts = np.cumsum([0, *map(len, values)])
-        return cls(np.concatenate(values), np.concatenate(shares), starts.astype(np.int64), np.sort(np.array([*first.values()], np.int64)))
+        return cls(
+            np.concatenate(values),
+            np.concatenate(shares),
+            starts.astype(np.int64),
+            np.sort(np.array([*first.values()], np.int64)),
+        )
 
     @property
     def n_columns(self) -> int:
@@ -144,7 +150,7 @@ class Ridge(Predictor):
     intercept: float
 
     def predict(self, features: Floats) -> Floats:
-        """intercept + features . weights."""
+        """Intercept + features . weights."""
         found: Floats = features @ self.weights + self.intercept
         return found
 
@@ -177,7 +183,7 @@ class Process(Predictor):
         _expect(self.points.shape == (len(self.weights), len(self.scales)), "points, weights and scales go together")
 
     def predict(self, features: Floats) -> Floats:
-        """mean + sum_i weights_i k(scales * features, points_i)."""
+        """Mean + sum_i weights_i k(scales * features, points_i)."""
         found: Floats = matern(features * self.scales, self.points) @ self.weights + self.mean
         return found
 
@@ -387,9 +393,10 @@ def ranks_of(arrays: Arrays) -> Ranks:
     >>> ranks_of({**one, "starts": np.array([0, 1]), "nulls": np.array([], np.int64)}).n_columns
     1
     """
-    floats, ints = [_floats(arrays, name, 1) for name in ("values", "shares")], [
-        _ints(arrays, name, 1) for name in ("starts", "nulls")
-    ]
+    floats, ints = (
+        [_floats(arrays, name, 1) for name in ("values", "shares")],
+        [_ints(arrays, name, 1) for name in ("starts", "nulls")],
+    )
     return Ranks(*floats, *ints)
 
 

@@ -10,6 +10,7 @@ not matter to it.
 
 import hashlib
 import io
+import json
 import re
 import tomllib
 import zipfile
@@ -118,7 +119,7 @@ class Ranker:
     """A ranker that was read; `about` is the content of its file."""
 
     path: Path
-    digest: str  # of the TOML file, which has the digest of the data in it
+    digest: str  # of everything that may change a score: all but the section [made], the digest of the data included
     about: Mapping[str, Any]
     protocol: Protocol
     ranks: Ranks
@@ -132,8 +133,8 @@ class Ranker:
             return log_rank(self.ranks.share(values), self.weights, self.falls)
         return self.predictor.predict(self.ranks.normal(values))
 
-    def __call__(self, network: Network, _batch: Batch, *, digest: str = "") -> float:
-        """The score of one network. The batch does not matter; `digest` is for the name."""
+    def __call__(self, network: Network, _batch: Batch, **_name: str) -> float:
+        """The score of one network. The batch does not matter; the parameter `digest` is for the proxy's text."""
         return float(self.predict(self.protocol.values(network))[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -150,7 +151,7 @@ def _read_again(path: Path, digest: str) -> Ranker:
 
 
 def load_ranker(path: Path | str) -> BoundProxy:
-    """A stored ranker as a proxy; its text has the digest of the file, so that no other ranker's scores are reused.
+    """A stored ranker as a proxy; its text has the ranker's digest, so that no other one's scores are reused.
 
     Raises:
         DataMissingError: no such file.
@@ -191,7 +192,7 @@ def read_ranker(path: Path) -> Ranker:
             parts: tuple[Any, ...] = _log_rank(about)
         else:
             parts = _fitted(path, about)
-        ranker = Ranker(path, _digest(raw), about, protocol, *parts)
+        ranker = Ranker(path, _identity(about), about, protocol, *parts)
         n_features = len(ranker.ranks.nulls) + ranker.ranks.n_columns
         if ranker.ranks.n_columns != len(protocol.columns):
             raise BadInputError("it does not have the knots of every column.")
@@ -299,12 +300,19 @@ def _bytes(path: Path, limit: int) -> bytes:
         with path.open("rb") as file:
             raw = file.read(limit + 1)
     except FileNotFoundError:
-        raise DataMissingError(f"there is no file {path}. `untrained calibrate --out DIR` writes DIR/ranker.toml.") from None
+        raise DataMissingError(
+            f"there is no file {path}. `untrained calibrate --out DIR` writes DIR/ranker.toml."
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         raise BadInputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if len(raw) > limit:
         raise BadInputError(f"{path} is larger than {limit >> 20} MiB: no ranker.")
     return raw
+
+
+def _identity(about: Mapping[str, Any]) -> str:
+    matters = {name: value for name, value in about.items() if name != "made"}
+    return _digest(json.dumps(matters, sort_keys=True, default=str).encode())
 
 
 def _digest(raw: bytes) -> str:
@@ -319,3 +327,9 @@ def _is(kind: Any, value: Any, what: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise BadInputError(f"{what} is {value!r:.60}, of the wrong type.")
     return value
+
+
+def read_width1_rank() -> Ranker | None:
+    """The ranker of the proxy `width1_rank`; None where it is not installed."""
+    path = Path(__file__).with_name("width1_rank.toml")
+    return read_ranker(path) if path.exists() else None
