@@ -39,7 +39,7 @@ from untrained.stats import Interval, PairedTest
 from untrained.types import Arch, Progress
 
 VERSION = 1  # raised whenever the same labels and bank give other numbers
-RANKING: Mapping[str, Any] = {
+RANKING: dict[str, pl.DataType | type[pl.DataType]] = {
     "rank": pl.Int64,
     "arch": pl.String,
     "key": pl.String,
@@ -270,7 +270,7 @@ def _rows(space: Space, labels: Labels, features: Features) -> tuple[Labels, Int
     missing = [i for i, key in enumerate(labels.keys) if key not in row_of and key not in features.without]
     if missing:
         raise BadInputError(
-            f"{labels.source}: {len(missing)} labelled network(s) are not in the bank, first {labels.archs[missing[0]]}. "
+            f"{labels.source}: {len(missing)} labelled networks are not in the bank, first {labels.archs[missing[0]]}. "
             f"Add them with: untrained bank {space.name} --archs FILE --out BANK."
         )
     kept = [i for i, key in enumerate(labels.keys) if key in row_of]
@@ -309,7 +309,7 @@ def _ranking(features: Features, scores: Floats, intervals: Intervals, rows: Int
         }
     )
     best_first = frame.sort("score", descending=True, maintain_order=True).fill_nan(None)
-    return best_first.select(pl.Series("rank", np.arange(1, len(scores) + 1)), *list(RANKING)[1:]).cast(dict(RANKING))
+    return best_first.select(pl.Series("rank", np.arange(1, len(scores) + 1)), *list(RANKING)[1:]).cast(RANKING)  # type: ignore[arg-type]  # of an invariant type
 
 
 def _provenance(

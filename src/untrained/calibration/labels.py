@@ -56,8 +56,8 @@ def read_labels(path: Path | str, space: Space, *, higher_is_better: bool = True
 
     Raises:
         DataMissingError: no such file.
-        UntrainedError: what `labels_of` refuses, a missing column, or a cell that is no finite number; the message names
-            the line.
+        UntrainedError: what `labels_of` refuses, a missing column, or a cell that is no finite number; the message
+            names the line.
     """
     path = Path(path)
     header, rows = read_rows(path)
@@ -70,7 +70,7 @@ def read_labels(path: Path | str, space: Space, *, higher_is_better: bool = True
         if value is None or not np.isfinite(value):
             what = short(cells[value_at].strip()) if cells[value_at].strip() else "an empty cell"
             raise BadInputError(
-                f"{path}, line {line}, column {COLUMN!r}: {what} is not a finite number. Leave out rows without a value."
+                f"{path}, line {line}, column {COLUMN!r}: {what} is not a finite number. Leave out rows with none."
             )
         found.append(Label(cells[at].strip(), value, f"{path}, line {line}"))
     return labels_of(found, space, source=str(path), higher_is_better=higher_is_better)
@@ -79,8 +79,8 @@ def read_labels(path: Path | str, space: Space, *, higher_is_better: bool = True
 def labels_of(found: Iterable[Label], space: Space, *, source: str, higher_is_better: bool = True) -> Labels:
     """Bring values together that are of one network.
 
-    An architecture may be given twice if its values agree. Values of different architectures that are the same trainable
-    network (equal `key`) are averaged.
+    An architecture may be given twice if its values agree. Values of different architectures that are the same
+    trainable network (equal `key`) are averaged.
 
     Raises:
         OutOfSpaceError: a text that is no architecture of the space.

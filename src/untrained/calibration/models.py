@@ -1,4 +1,4 @@
-"""The models that calibration chooses from: each small, regularised, and fitted to few labels in well under a second."""
+"""The models that calibration chooses from: each small, regularised, and fitted to few labels in about a second."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -50,7 +50,8 @@ class FittedProcess:
     def deviation(self, features: Floats) -> Floats:
         """Standard deviation of a label, noise included, shape (len(features),)."""
         left = 1 - (self.reduced(features) ** 2).sum(axis=0)
-        return np.sqrt(self.size * (np.maximum(left, 0.0) + self.noise))
+        found: Floats = np.sqrt(self.size * (np.maximum(left, 0.0) + self.noise))
+        return found
 
 
 def fit_process(features: Floats, targets: Floats, groups: Ints) -> FittedProcess:

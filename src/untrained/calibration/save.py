@@ -24,8 +24,8 @@ def save_ranker(
 ) -> Path:  # fmt: skip
     """Write a ranker.
 
-    The arrays' file is named after its digest and written first, so that `ranker.toml`, old or new, always finds its own;
-    those of an older ranker are removed last.
+    The arrays' file is named after its digest and written first, so that `ranker.toml`, old or new, always finds its
+    own; those of an older ranker are removed last.
 
     Args:
         folder: made if need be.

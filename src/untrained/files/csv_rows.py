@@ -1,4 +1,4 @@
-"""Rows of a CSV file with a header, each with its line. Every complaint names the file, and the line if there is one."""
+"""Rows of a CSV file with a header, each with its line. Complaints name the file, and the line if there is one."""
 
 import csv
 import gzip

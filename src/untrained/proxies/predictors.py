@@ -393,11 +393,9 @@ def ranks_of(arrays: Arrays) -> Ranks:
     >>> ranks_of({**one, "starts": np.array([0, 1]), "nulls": np.array([], np.int64)}).n_columns
     1
     """
-    floats, ints = (
-        [_floats(arrays, name, 1) for name in ("values", "shares")],
-        [_ints(arrays, name, 1) for name in ("starts", "nulls")],
-    )
-    return Ranks(*floats, *ints)
+    values, shares = (_floats(arrays, name, 1) for name in ("values", "shares"))
+    starts, nulls = (_ints(arrays, name, 1) for name in ("starts", "nulls"))
+    return Ranks(values, shares, starts, nulls)
 
 
 def _expect(holds: bool, rule: str) -> None:
