@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from untrained.cli_bank import bank
+from untrained.cli_calibrate import calibrate
 from untrained.cli_data import app as data
 from untrained.cli_lists import proxies, spaces
 from untrained.cli_options import (
     ArchsFile,
     Classes,
+    Format,
     InputShape,
     Sample,
     Seed,
@@ -36,14 +38,6 @@ app = typer.Typer(
 )
 
 app.add_typer(data, name="data")
-
-
-class Format(StrEnum):
-    """How scores are printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 class ReportFormat(StrEnum):
@@ -267,6 +261,7 @@ def leaderboard(
 
 
 app.command()(bank)
+app.command()(calibrate)
 app.command()(spaces)
 app.command()(proxies)
 

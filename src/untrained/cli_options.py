@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
 
     from untrained.spaces import Space
     from untrained.types import Arch, Progress, Task
+
+
+class Format(StrEnum):
+    """How scores are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if not given.")]
 ArchsFile = Annotated[

@@ -210,7 +210,7 @@ def test_what_is_not_a_text_file(tmp_path: Path) -> None:
 
 
 def test_too_much_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("untrained.tables.csv_file.MAX_BYTES", 1 << 20)
+    monkeypatch.setattr("untrained.files.csv_rows.MAX_BYTES", 1 << 20)
     path = tmp_path / "t.csv.gz"
     path.write_bytes(gzip.compress(b"arch,acc\n" + b"a,1\n" * (1 << 19)))
     with pytest.raises(BadInputError, match="more than 1 MiB of text"):

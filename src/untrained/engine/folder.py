@@ -80,8 +80,13 @@ def write_frame(path: Path, frame: pl.DataFrame) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
     temporary = _temporary(path)
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.write_bytes(content)
     _publish(temporary, path)
 
 

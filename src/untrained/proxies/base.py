@@ -226,19 +226,23 @@ def proxy(
 
 
 def parse_proxies(text: str, defaults: Mapping[str, Mapping[str, Parameter]] | None = None) -> list[BoundProxy]:
-    """Proxies from text such as `epsinas(low=1e-4,high=10),params`.
+    """Proxies from text such as `epsinas(low=1e-4,high=10),params`, or `mine/ranker.toml`, a stored ranker.
 
     `defaults` has other values, by proxy, for parameters that the text does not give.
 
     Raises:
         UnknownNameError: no proxy of that name.
-        BadInputError: a malformed list, an unknown parameter, or a proxy named twice.
+        DataMissingError: no ranker of that name.
+        BadInputError: a malformed list, an unknown parameter, a damaged ranker, or a proxy named twice.
 
     >>> [p.text for p in parse_proxies("epsinas(low=1e-4, high=1), params")]
     ['epsinas(low=0.0001)', 'params']
     """
     bound: list[BoundProxy] = []
     for item in split_list(text):
+        if item.strip().endswith(".toml"):
+            bound.append(_stored(item.strip()))
+            continue
         match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", item)
         if match is None:
             raise BadInputError(f"cannot read proxy {item.strip()!r}. Write name or name(parameter=value,...).")
@@ -264,6 +268,12 @@ def parse_proxies(text: str, defaults: Mapping[str, Mapping[str, Parameter]] | N
     if not bound:
         raise BadInputError("no proxy given. `untrained proxies` lists them.")
     return bound
+
+
+def _stored(path: str) -> BoundProxy:
+    from untrained.proxies.ranker import load_ranker  # here, since it is made of what is defined here
+
+    return load_ranker(path)
 
 
 def split_list(text: str) -> list[str]:

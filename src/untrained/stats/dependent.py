@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from untrained.errors import BadInputError
 from untrained.stats.intervals import Interval, cluster_codes, cluster_deviation, kendall_influence, spearman_influence
-from untrained.stats.ranks import Floats
+from untrained.stats.ranks import Floats, same_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +153,35 @@ def _paired(
     clusters: ArrayLike | None,
     level: float,
 ) -> PairedTest:
+    return paired_test(*influence(first, truth), *influence(second, truth), clusters=clusters, level=level)
+
+
+def paired_test(
+    one: float, d_one: Floats, two: float, d_two: Floats, *, clusters: ArrayLike | None = None, level: float = 0.95
+) -> PairedTest:
+    """Test whether two correlations are equal whose derivatives by the weight of each point are known.
+
+    Args:
+        one: the first correlation.
+        d_one: its derivatives, shape (n,), as `kendall_influence` gives them, or means of such.
+        two: the second correlation.
+        d_two: its derivatives on the same points, shape (n,).
+        clusters: integer labels, shape (n,); points with one label are drawn together. None: each point its own.
+        level: coverage of the interval, in (0, 1).
+
+    Returns:
+        Difference, z and p, as `paired_kendall` gives them.
+
+    Raises:
+        BadInputError: lengths differ, or bad labels or level.
+
+    >>> truth, one, two = [1.0, 2, 3, 4, 5], [1.0, 2, 3, 5, 4], [5.0, 1, 3, 4, 2]
+    >>> paired_test(*kendall_influence(one, truth), *kendall_influence(two, truth)) == paired_kendall(one, two, truth)
+    True
+    """
     if not 0 < level < 1:
         raise BadInputError(f"level must lie between 0 and 1, got {level}. 0.95 gives 95 % intervals.")
-    one, d_one = influence(first, truth)
-    two, d_two = influence(second, truth)
+    same_length(d_one, d_two, "d_one", "d_two")
     difference = one - two
     deviation = cluster_deviation(d_one - d_two, cluster_codes(clusters, len(d_one)))
     if math.isnan(difference) or math.isnan(deviation):
