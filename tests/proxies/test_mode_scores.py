@@ -61,10 +61,10 @@ def test_scores_are_the_statistics_of_these_modes(space: str) -> None:
         r = modes.respond(graph, batch, [relu, lin, relu3, lin3])
         if not r[relu].values.any():
             continue
-        asked = "linearity_gap,relu_dispersion,relu_magnitude"
+        asked = "linearity_gap(images=batch),relu_dispersion(images=batch),relu_magnitude(images=batch)"
         values = [proxy(network, batch) for proxy in parse_proxies(asked)]
         assert values == [epsilon(r[relu], r[lin]), dispersion(r[relu]), log_magnitude(r[relu])]
-        again = [proxy(network, batch) for proxy in parse_proxies(asked.replace(",", "(gain=3),") + "(gain=3)")]
+        again = [proxy(network, batch) for proxy in parse_proxies(asked.replace("images", "gain=3,images"))]
         assert again == [epsilon(r[relu3], r[lin3]), dispersion(r[relu3]), log_magnitude(r[relu3])]
 
 
@@ -81,10 +81,10 @@ def test_responses_are_computed_once_for_all_who_read_them(monkeypatch: pytest.M
     for images in ("normal", "uniform_01"):
         batch = load_batch(images, (3, 16, 16), 4)
         for name in NAMES:
-            PROXIES[name].bind()(network, batch)
+            PROXIES[name].bind(images="batch")(network, batch)
     assert asked == [("relu", "lin"), ("relu", "lin")]
     network.mode_responses(batch, DEFAULT_MODES[:5])
-    assert asked[2:] == [("full", "bnlin", "lin0.1", "lin3")]
+    assert asked[2:] == [("full", "relu0.1", "relu3", "relu10")]
 
 
 def test_lower_is_better_and_the_words_say_where() -> None:
@@ -102,8 +102,22 @@ def test_a_gain_without_meaning_is_refused(name: str, gain: float) -> None:
         PROXIES[name].bind(gain=gain)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_images_without_meaning_are_refused(name: str) -> None:
+    with pytest.raises(BadInputError, match=f"proxy {name}: images must be one of grey_ramp, .* or batch, got 'noise'"):
+        PROXIES[name].bind(images="noise")
+
+
+def test_images_are_their_own_whatever_the_batch() -> None:
+    network = Network(networks("nasbench201", 1)[0])
+    for name, own in zip(NAMES, ("normal", "uniform_01", "grey_ramp"), strict=True):
+        given = load_batch(own, (3, 16, 16), 64)
+        found = {PROXIES[name].bind()(network, load_batch(other, (3, 16, 16), 4)) for other in ("ones", "normal")}
+        assert found == {PROXIES[name].bind(images="batch")(network, given)}
+
+
 def outcome(name: str, graph: Graph, x: Any) -> Outcome:
-    found = PROXIES[name].bind()(Network(graph), make_batch(np.asarray(x, np.float32), "mine"))
+    found = PROXIES[name].bind(images="batch")(Network(graph), make_batch(np.asarray(x, np.float32), "mine"))
     return found if isinstance(found, Outcome) else Outcome(found)
 
 
@@ -137,11 +151,12 @@ def test_a_module_is_scored_by_its_graph() -> None:
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
     )  # fmt: skip
     batch = load_batch("normal", (3, 16, 16), 8)
-    found = score_module(net, [*NAMES, "live_conv3x3", "live_pools", "longest_conv_path"], batch)
+    asked = [f"{name}(images=batch)" for name in NAMES]
+    found = score_module(net, [*asked, "live_conv3x3", "live_pools", "longest_conv_path"], batch)
     graph = trace(net, (3, 16, 16)).graph
     r = modes.respond(graph, batch, [Mode.parse("relu"), Mode.parse("lin")])
     relu, lin = r.values()
-    values = [found[name].value for name in NAMES]
+    values = [found[text].value for text in asked]
     assert values == [epsilon(relu, lin), dispersion(relu), log_magnitude(relu)]
     counted = [found[name].value for name in ("live_conv3x3", "live_pools", "longest_conv_path")]
     assert counted == [2, 1, 3]
