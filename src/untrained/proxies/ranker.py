@@ -241,8 +241,8 @@ def _log_rank(about: Mapping[str, Any]) -> tuple[Ranks, None, tuple[float, ...],
         raise BadInputError("every term needs as many shares as values.")
     ranks = Ranks(np.concatenate(knots[0]), np.concatenate(knots[1]), starts, np.empty(0, np.int64))
     weights = tuple([float(_is((int, float), term["weight"], "weight")) for term in terms])
-    if not all(0 < weight < float("inf") for weight in weights):
-        raise BadInputError("weights are finite numbers above 0.")
+    if not all(0 < abs(weight) < float("inf") for weight in weights):
+        raise BadInputError("weights are finite numbers other than 0.")
     return ranks, None, weights, tuple([_is(bool, term["falls"], "falls") for term in terms])
 
 
