@@ -165,6 +165,14 @@ def respond(
     Raises:
         GraphError: images of another shape than the network's input, or an operation that constant weights do not
             reduce to planes.
+
+    >>> b = GraphBuilder((1, 4, 4))
+    >>> chain = b.input
+    >>> for _ in range(500):
+    ...     chain = b.conv(chain, 1, kernel=1)
+    >>> found = respond(b.build([b.global_avg_pool(chain)]), np.ones((1, 1, 4, 4)), [Mode(gain=8)])
+    >>> tuple(found[Mode(gain=8)])  # 8 ** 500
+    (array([0.5]), 1501)
     """
     if isinstance(network, Recurrent):
         from untrained.graphs import recurrent_modes  # here, since it reads this module
