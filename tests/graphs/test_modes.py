@@ -14,7 +14,7 @@ from untrained.graphs import mode_images
 from untrained.graphs.canonical import simplify, width1_key
 from untrained.graphs.graph import BatchNorm, Graph, GraphBuilder, Identity, ReLU, SiLU
 from untrained.graphs.mode_programs import lower
-from untrained.graphs.modes import DEFAULT_MODES, Mode, Response, respond, respond_stages, switched
+from untrained.graphs.modes import DEFAULT_MODES, Mode, Response, in_order, respond, respond_stages, switched
 from untrained.seeds import seed_for
 from untrained.spaces import SPACES
 from untrained.spaces.nasbench101 import SPACE as NASBENCH101
@@ -352,6 +352,7 @@ def test_order_and_number_of_images(full) -> None:
 
 
 def test_frozen_images_are_told_apart_and_let_go() -> None:
+    mode_images._known.clear()  # of images that are kept elsewhere
     graph = SPACE.graph(SPACE[7700], TINY)
     batches = [images(6, TINY.input_shape, seed=seed).astype(np.float32) for seed in range(12)]
     expected = [bits(respond(graph, x, DEFAULT_MODES)) for x in batches]
@@ -506,7 +507,8 @@ def test_what_is_no_plane_is_refused() -> None:
 
 def test_names_and_texts() -> None:
     names = [mode.name for mode in DEFAULT_MODES]
-    assert names == ["full", "bnlin", "lin0.1", "lin", "lin3", "lin10", "relu0.1", "relu", "relu3", "relu10"]
+    assert names == ["full", "relu0.1", "relu", "relu3", "relu10", "bnlin", "lin0.1", "lin", "lin3", "lin10"]
+    assert in_order(reversed(DEFAULT_MODES)) == list(DEFAULT_MODES)
     for mode in (*ALL, *EXTREME, Mode(gain=1 / 3)):
         assert Mode.parse(mode.name) == mode
 

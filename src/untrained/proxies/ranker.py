@@ -70,7 +70,8 @@ class Protocol:
         """Every column for one network, NaN where undefined, shape (1, columns).
 
         Raises:
-            NoScore: no path leads from the input to the output.
+            NoScore: no path leads from the input to the output; or a network of texts and a ranker of images, or the
+                other way round.
             GraphError: operations that mean filters do not reduce to planes.
         """
         graph = network.graph
@@ -78,7 +79,11 @@ class Protocol:
         if self.counted:
             counted = counts(graph)
             found = {name: counted.get(name, 0.0 if name.startswith("live_") else np.nan) for name in self.counted}
-        shape = graph.input_shape if isinstance(graph, Graph) else (graph.steps,)
+        shape = graph.input_shape
+        if len(shape) != len(self.input_shape):
+            kinds = {1: "texts", 3: "images"}
+            of, reads = kinds.get(len(self.input_shape), "others"), kinds.get(len(shape), "something else")
+            raise NoScore(Status.UNSUPPORTED, f"the ranker is for networks that read {of}, and this one reads {reads}")
         connected = not self.inputs
         for one in self.inputs:
             batch = _batch(one, shape, self.input_shape, getattr(graph, "vocabulary", 0))
