@@ -229,7 +229,8 @@ def markdown(found: list[Row]) -> str:
         "",
         "Made by `python results/width1_ablations.py TRUTH BANK` on NAS-Bench-201; accuracies are test accuracies",
         "after 200 epochs, the mean of each function's cells. All numbers:",
-        "[width1_ablations.csv](width1_ablations.csv); what they say: [docs/width1_statistics.md](../docs/width1_statistics.md).",
+        "[width1_ablations.csv](width1_ablations.csv); what they say:",
+        "[docs/width1_statistics.md](../docs/width1_statistics.md).",
     ]
     for study, title in TITLES.items():
         lines += [
