@@ -146,9 +146,9 @@ def markdown(found: list[dict[str, object]], n_draws: int) -> str:
         "",
         "Made by `python results/calibration.py FOLDER BANKS`; every draw is in [calibration.csv](calibration.csv),",
         "what calibration does in [docs/calibrate.md](../docs/calibrate.md).",
-        f"{n_draws} draws of labelled networks each; Kendall's tau-b over all other networks (median and quartiles), the",
-        "tau that the labels alone promised (median) and how often its 95 % interval held the true one, and how many of",
-        "the other networks' labels lay in their prediction intervals (mean over draws). On NAS-Bench-201 the noise",
+        f"{n_draws} draws of labelled networks each; Kendall's tau-b over all other networks (median and quartiles),",
+        "the tau that the labels alone promised (median) and how often its 95 % interval held the true one, and how",
+        "many of the other networks' labels lay in their prediction intervals (mean over draws). On NAS-Bench-201 the noise",
         "ceiling is about 0.95.",
     ]
     for study in STUDIES:
@@ -169,7 +169,8 @@ def markdown(found: list[dict[str, object]], n_draws: int) -> str:
             low, middle, high = np.quantile([row["tau"] for row in rows], [0.25, 0.5, 0.75])
             models = ", ".join(f"{kind} {count}" for kind, count in Counter(row["model"] for row in rows).most_common())
             lines.append(
-                f"| {n} | **{middle:.3f}** [{low:.3f}, {high:.3f}] | {np.median([row['expected'] for row in rows]):.3f} "
+                f"| {n} | **{middle:.3f}** [{low:.3f}, {high:.3f}] "
+                f"| {np.median([row['expected'] for row in rows]):.3f} "
                 f"| {np.mean([row['expected_holds'] for row in rows]):.0%} "
                 f"| {np.mean([row['coverage_80%'] for row in rows]):.1%} "
                 f"| {np.mean([row['coverage_90%'] for row in rows]):.1%} | {models} |"
