@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from untrained.batches import load_batch, make_batch
     from untrained.engine import ScoreTable, score, score_module
+    from untrained.engine.bank import Bank, bank, read_bank
     from untrained.proxies import PROXIES, Network, proxy
     from untrained.report import Comparison, Leaderboard, correlate, leaderboard
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
@@ -23,6 +24,7 @@ __all__ = [
     "SPACES",
     "TABLES",
     "Arch",
+    "Bank",
     "Batch",
     "ChoiceSpace",
     "Comparison",
@@ -36,6 +38,7 @@ __all__ = [
     "Space",
     "Status",
     "Task",
+    "bank",
     "correlate",
     "leaderboard",
     "load_batch",
@@ -43,6 +46,7 @@ __all__ = [
     "make_batch",
     "own_space",
     "proxy",
+    "read_bank",
     "score",
     "score_module",
 ]
@@ -50,6 +54,7 @@ __all__ = [
 _HOMES = {
     "batches": ("load_batch", "make_batch"),
     "engine": ("ScoreTable", "score", "score_module"),
+    "engine.bank": ("Bank", "bank", "read_bank"),
     "proxies": ("PROXIES", "Network", "proxy"),
     "report": ("Comparison", "Leaderboard", "correlate", "leaderboard"),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),

@@ -27,20 +27,16 @@ def respond_recurrent_mode(network: Recurrent, x: NDArray[np.int64], mode: Mode)
     table = torch.from_numpy(embedding(network.vocabulary, network.sizes[0]).astype(np.float64))
     series = list(table[torch.from_numpy(x.T.copy())])
     for cell, units in zip(network.layers(), network.sizes[1:], strict=True):
-        weights = {
-            size: torch.full((units, size), mode.gain / (size if mode.mean_filters else 1), dtype=torch.float64)
-            for size in (series[0].shape[1], units)
-        }
         states = [torch.full((len(x), units), START, dtype=torch.float64)] * len(cell.outputs)
         outputs = []
         for word in series:
-            states = step(cell, [word, *states], weights, mode)
+            states = step(cell, [word, *states], mode)
             outputs.append(states[0])
         series = outputs
     return torch.cat(series).numpy()
 
 
-def step(cell: Graph, inputs: list[torch.Tensor], weights: dict[int, torch.Tensor], mode: Mode) -> list[torch.Tensor]:
+def step(cell: Graph, inputs: list[torch.Tensor], mode: Mode) -> list[torch.Tensor]:
     activations, gates = list(inputs), list(inputs)  # what a node gives to those who read it as the one or the other
     half = torch.full_like(inputs[1], 0.5)
     for operation, sources, _ in cell.nodes[len(inputs) :]:
@@ -51,7 +47,7 @@ def step(cell: Graph, inputs: list[torch.Tensor], weights: dict[int, torch.Tenso
             y, gate = (written if mode.relu else tangent)(read[0]), written(read[0])
         else:
             if kind is Linear:
-                y = sum(torch.nn.functional.linear(v, weights[v.shape[1]]) for v in read)
+                y = sum(torch.nn.functional.linear(v, weight(v.shape[1], half.shape[1], len(read), mode)) for v in read)
             elif kind is Sum:
                 y = sum(read)
             elif kind is Product:
@@ -65,3 +61,7 @@ def step(cell: Graph, inputs: list[torch.Tensor], weights: dict[int, torch.Tenso
         activations.append(y)
         gates.append(gate if mode.norm else half)
     return [activations[o] for o in cell.outputs]
+
+
+def weight(size: int, units: int, arity: int, mode: Mode) -> torch.Tensor:
+    return torch.full((units, size), mode.gain / (arity * size if mode.mean_filters else 1), dtype=torch.float64)

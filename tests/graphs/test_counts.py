@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from untrained.graphs import cost
 from untrained.graphs.canonical import flatten, key, simplify
-from untrained.graphs.counts import MEANINGS, counts, meaning
+from untrained.graphs.counts import FRACTIONS, MEANINGS, counts, meaning
 from untrained.graphs.graph import (
     AvgPool,
     Concat,
@@ -44,17 +44,18 @@ def truncates(graph: Graph) -> bool:
 # Paths ---------------------------------------------------------------------------------------------------------------
 
 
-def walked(graph: Graph) -> list[int]:
-    """Of every path from the input to the first output of a network as written, its layers: one walk after another."""
+def walked(graph: Graph) -> list[tuple[int, int]]:
+    """Of every path from the input to the first output of a network as written, its layers and pools, walk by walk."""
     found = []
-    todo = [(graph.outputs[0], 0)]
+    todo = [(graph.outputs[0], 0, 0)]
     while todo:
-        position, depth = todo.pop()
+        position, depth, pools = todo.pop()
         operation, inputs, _ = graph.nodes[position]
+        depth, pools = depth + isinstance(operation, Conv | Linear), pools + isinstance(operation, AvgPool | MaxPool)
         if isinstance(operation, Input):
-            found.append(depth)
+            found.append((depth, pools))
         elif not isinstance(operation, Zero):
-            todo += [(i, depth + isinstance(operation, Conv | Linear)) for i in inputs]
+            todo += [(i, depth, pools) for i in inputs]
     return found
 
 
@@ -63,10 +64,14 @@ def walked(graph: Graph) -> list[int]:
 def test_paths_are_those_of_the_graph_as_written(graph: Graph) -> None:
     found, paths = counts(graph), walked(graph)
     if not paths:
-        assert not {"log_paths", "longest_conv_path", "shortest_conv_path"} & found.keys()
+        assert not {"longest_conv_path", "shortest_conv_path", *FRACTIONS} & found.keys()
         return
-    assert (found["shortest_conv_path"], found["longest_conv_path"]) == (min(paths), max(paths))
+    convs, pools = np.array(paths).T
+    assert (found["shortest_conv_path"], found["longest_conv_path"]) == (convs.min(), convs.max())
     assert found["log_paths"] == math.log(len(paths))
+    assert found["conv_path_mean"] == pytest.approx(convs.mean(), rel=1e-12)
+    assert found["conv_path_sd"] == pytest.approx(convs.std(), rel=1e-9, abs=1e-9)
+    assert found["pool_path_mean"] == pytest.approx(pools.mean(), rel=1e-12)
 
 
 def test_the_number_of_paths_is_exact_beyond_the_range_of_floats() -> None:
@@ -77,6 +82,8 @@ def test_the_number_of_paths_is_exact_beyond_the_range_of_floats() -> None:
     found = counts(b.build([b.global_avg_pool(x)]))
     assert found["log_paths"] == pytest.approx(1100 * math.log(2), rel=1e-15)
     assert (found["live_conv3x3"], found["longest_conv_path"], found["shortest_conv_path"]) == (1100, 1100, 0)
+    assert found["conv_path_mean"] == 550
+    assert found["conv_path_sd"] == pytest.approx(math.sqrt(275), rel=1e-12)
 
 
 def test_an_input_read_twice_is_two_ways() -> None:

@@ -98,7 +98,7 @@ def two_layers(step: Callable[[np.ndarray, np.ndarray], np.ndarray], batch: Batc
     for _ in range(2):
         h = np.full_like(series[0], START)
         for t, x in enumerate(series):
-            series[t] = h = step(x + h, h)
+            series[t] = h = step((x + h) / 2, h)
     return np.concatenate(series)
 
 
@@ -290,7 +290,7 @@ def without_end(network: Recurrent, batch: Batch, mode: Mode) -> list[Any]:
                     gates.append(None)
                     match operation:
                         case Linear():
-                            y = gain * sum(read)
+                            y = gain * sum(read) / len(read)
                         case Sum():
                             y = sum(read)
                         case Product():

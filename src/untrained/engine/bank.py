@@ -20,7 +20,7 @@ from untrained.engine.worker import compile_modes
 from untrained.errors import BadInputError, RunConflictError
 from untrained.graphs.counts import VERSION as COUNTS_VERSION
 from untrained.graphs.graph import Graph
-from untrained.graphs.modes import DEFAULT_MODES, Mode
+from untrained.graphs.modes import DEFAULT_MODES, Mode, in_order
 from untrained.graphs.recurrent import Recurrent
 from untrained.proxies.width1_statistics import VERSION as STATISTICS_VERSION
 from untrained.spaces import Space
@@ -113,7 +113,7 @@ def bank(
     Args:
         space: a name of SPACES, a space, or the user's own networks, "package.module:object".
         archs: architectures or their texts; None is the whole space.
-        modes: or their names; their order is that of the columns.
+        modes: or their names, in any order.
         inputs: named batches, .npy or .npz files, or Batches; None is normal, uniform_01 and grey_ramp, and of texts
             random_tokens.
         batch_size: how many images or texts of each; None is 64 of a named batch and all of a file.
@@ -167,7 +167,7 @@ def bank(
                 n_done += len(found.functions) + len(found.networks)
                 if progress:
                     progress(n_done, n_all)
-        every = pl.concat([store.archs(), asked]).unique("arch", keep="last", maintain_order=True)
+        every = _each_once(pl.concat([store.archs(), asked]))
         frame = _table(store, every)
         columns = meanings(setting, frame)
         frame = frame.select(*HEAD, *columns)
@@ -200,7 +200,7 @@ def _setting(
     space: Space, task: Task, modes: Sequence[Mode | str], inputs: Sequence[str | Batch] | None, size: int | None,
     stages: bool,
 ) -> Setting:  # fmt: skip
-    parsed = tuple([Mode.parse(mode) if isinstance(mode, str) else mode for mode in modes])
+    parsed = tuple(in_order([Mode.parse(mode) if isinstance(mode, str) else mode for mode in modes]))
     is_text = len(task.input_shape) == 1
     if inputs is None:
         inputs = TEXT_INPUTS if is_text else IMAGE_INPUTS
@@ -240,6 +240,12 @@ def _missing(listed: list[Arch], asked: pl.DataFrame, store: BankStore) -> list[
             keys.add(key)
             functions.add(function)
     return items
+
+
+def _each_once(archs: pl.DataFrame) -> pl.DataFrame:
+    """Architectures where they first stand, with the keys that they have last: a user's networks may change."""
+    keys = {arch: (arch, *rest) for arch, *rest in archs.iter_rows()}
+    return pl.DataFrame(list(keys.values()), schema=ARCHS_SCHEMA, orient="row")
 
 
 def _table(store: BankStore, archs: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from untrained.engine.worker import collector_paused, failure
-from untrained.graphs.counts import MEANINGS, counts, meaning
+from untrained.graphs.counts import FRACTIONS, MEANINGS, counts, meaning
 from untrained.graphs.graph import Graph
 from untrained.graphs.modes import Mode, Response, respond, respond_stages
 from untrained.graphs.recurrent import Recurrent
@@ -138,7 +138,7 @@ def zeros_for_none(networks: pl.DataFrame) -> pl.DataFrame:
 
 def whole_counts(names: Iterable[str]) -> list[str]:
     """Those of the columns that are whole numbers."""
-    return [name for name in names if name != "log_paths" and _is_count(name)]
+    return [name for name in names if name not in FRACTIONS and _is_count(name)]
 
 
 def _is_count(name: str) -> bool:

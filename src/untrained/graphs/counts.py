@@ -10,6 +10,7 @@ one, and every operation reads sums of other operations. Counts are thus functio
 
 import math
 from collections import Counter
+from fractions import Fraction
 from typing import NamedTuple
 
 from untrained.graphs import cost
@@ -39,7 +40,7 @@ from untrained.graphs.graph import (
 )
 from untrained.graphs.recurrent import Recurrent
 
-__all__ = ["MEANINGS", "VERSION", "counts", "meaning"]
+__all__ = ["FRACTIONS", "MEANINGS", "VERSION", "counts", "meaning"]
 
 VERSION = 1  # raised whenever a count changes
 
@@ -57,7 +58,11 @@ MEANINGS = {
     "longest_conv_path": "convolutions and linear layers on the longest path from input to first output",
     "shortest_conv_path": "convolutions and linear layers on the shortest such path",
     "log_paths": "natural logarithm of the number of paths from input to first output, each skip a way of its own",
+    "conv_path_mean": "mean number of convolutions and linear layers on a path, all paths weighing the same",
+    "conv_path_sd": "standard deviation of that number over the paths",
+    "pool_path_mean": "mean number of average and maximum pools on a path",
 }
+FRACTIONS = ("log_paths", "conv_path_mean", "conv_path_sd", "pool_path_mean")  # counts that are no whole numbers
 _ACTIVATIONS = (ReLU, ReLU6, SiLU, GELU, Hardswish, LeakyReLU, Sigmoid, Tanh)
 _KINDS: dict[type, str] = {
     AvgPool: "live_avg_pool",
@@ -92,8 +97,9 @@ def counts(network: Graph | Recurrent) -> dict[str, float]:
     - `live_skip`: pairs (u, j) of an operation and a sum or concatenation, where j takes what u gives as it is, and
       takes it twice or also takes something that depends on u. (How many skips are written is no property of the
       network: x + f(x) + g(x + f(x)) can be written with two or with four.)
-    - `longest_conv_path`, `shortest_conv_path`, `log_paths`: over paths from the input to the first output. A path goes
-      along one input of every node; an input that a sum reads twice is two ways.
+    - `longest_conv_path`, `shortest_conv_path`, `log_paths`, `conv_path_mean`, `conv_path_sd`,
+      `pool_path_mean`: over paths from the input to the first output. A path goes along one input of every node; an
+      input that a sum reads twice is two ways.
 
     Of a recurrent network: `live_params`, `live_flops`, `depth`, and linear layers, activations, products and blends of
     all layers, decoder and embedding left out.
@@ -102,8 +108,8 @@ def counts(network: Graph | Recurrent) -> dict[str, float]:
         network: as written.
 
     Returns:
-        Whole numbers, except for `log_paths`. Without a path from input to first output the three path counts are
-        missing.
+        Whole numbers, except for `log_paths` and the means. Without a path from input to first output what is counted
+        over paths is missing.
 
     >>> from untrained.graphs.graph import GraphBuilder
     >>> b = GraphBuilder((3, 8, 8))
@@ -136,6 +142,10 @@ def counts(network: Graph | Recurrent) -> dict[str, float]:
         total["longest_conv_path"] = paths.longest
         total["shortest_conv_path"] = paths.shortest
         total["log_paths"] = math.log(paths.number)
+        total["conv_path_mean"] = paths.convs / paths.number
+        variance = Fraction(paths.squares, paths.number) - Fraction(paths.convs, paths.number) ** 2
+        total["conv_path_sd"] = math.sqrt(variance)
+        total["pool_path_mean"] = paths.pools / paths.number
     return total
 
 
@@ -207,11 +217,17 @@ def _added(terms: list[_Term]) -> _Term:
 
 
 class _Paths(NamedTuple):
-    """Paths from the input: how many, and the fewest and most convolutions and linear layers on one."""
+    """Paths from the input: how many, the fewest and most convolutions and linear layers on one, and sums over all.
+
+    Whole numbers: a network of 15 cells has more paths than float64 can count.
+    """
 
     number: int
     shortest: int
     longest: int
+    convs: int  # convolutions and linear layers on all paths together ...
+    squares: int  # ... and squares of their numbers on each
+    pools: int
 
 
 def _paths(live: Graph) -> _Paths | None:
@@ -219,17 +235,22 @@ def _paths(live: Graph) -> _Paths | None:
     paths: list[_Paths | None] = []
     for operation, inputs, _ in live.nodes:
         if not inputs:
-            paths.append(_Paths(1, 0, 0))
+            paths.append(_Paths(1, 0, 0, 0, 0, 0))
             continue
         read = [] if type(operation) is Zero else [found for i in inputs if (found := paths[i])]
+        if not read:
+            paths.append(None)
+            continue
         step = isinstance(operation, Conv | Linear)
+        number, convs = sum([found.number for found in read]), sum([found.convs for found in read])
         paths.append(
             _Paths(
-                sum([found.number for found in read]),
+                number,
                 min([found.shortest for found in read]) + step,
                 max([found.longest for found in read]) + step,
+                convs + step * number,
+                sum([found.squares for found in read]) + step * (2 * convs + number),
+                sum([found.pools for found in read]) + isinstance(operation, AvgPool | MaxPool) * number,
             )
-            if read
-            else None
         )
     return paths[live.outputs[0]]

@@ -72,11 +72,11 @@ def lower(graph: Graph) -> Program:
 
 def ends_pooled(graph: Graph) -> bool:
     """Whether vectors are nothing but the mean over all positions, and linear layers of it one after the other."""
-    return all(
-        isinstance(node.operation, Linear | GlobalAvgPool | Zero) or len(node.shape) == 3 for node in graph.nodes
-    ) and not any(
-        len(node.shape) == 3 and any(len(graph.nodes[i].shape) == 1 for i in node.inputs) for node in graph.nodes
-    )
+    vectors = {i for i, node in enumerate(graph.nodes) if len(node.shape) == 1}
+    if not all(isinstance(graph.nodes[i].operation, Linear | GlobalAvgPool | Zero) for i in vectors):
+        return False
+    first = min(vectors, default=len(graph.nodes))
+    return all(len(node.shape) == 1 or vectors.isdisjoint(node.inputs) for node in graph.nodes[first:])
 
 
 class Term(NamedTuple):
@@ -129,6 +129,8 @@ Value = list[tuple[Plane | None, int]]  # planes with multiplicities, None for z
 
 
 class Lowering:
+    """Turns a simplified graph into sums of planes, node by node; then these are written down."""
+
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.sizes: list[tuple[int, int]] = []  # of each stored plane
@@ -141,6 +143,7 @@ class Lowering:
         self.expressions, self.order = _expressions(graph)
 
     def program(self) -> Program:
+        """The program of the first output under constant weights."""
         values: list[Value] = []
         known: dict[int, Value] = {}
         input_shape = self.graph.nodes[0].shape
@@ -334,9 +337,7 @@ class Lowering:
             return [(None, conv.out_channels)]
         if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (up or left):
             bare = [(self._bare(plane), m) for plane, m in live]
-            terms = [
-                Term(term.plane, term.rectified, weighted=True, multiplicity=m, fan_in=fan_in) for term, m in bare
-            ]
+            terms = [Term(term.plane, term.rectified, weighted=True, multiplicity=m, fan_in=fan_in) for term, m in bare]
             if len(terms) == 1:
                 return [(terms[0], conv.out_channels)]
             return [(self._add([(term, 1) for term in terms], (shape[1], shape[2])), conv.out_channels)]
@@ -451,11 +452,12 @@ class Lowering:
 
     def _last_uses(self) -> dict[int, int]:
         """Of each stored plane the last sweep that writes or reads it."""
-        return {
-            plane: step
-            for step, total in enumerate(self.sums)
-            for plane in (total.plane, *[t.plane for t, _ in total.terms])
-        }
+        last = {}
+        for step, total in enumerate(self.sums):
+            last[total.plane] = step
+            for term, _ in total.terms:
+                last[term.plane] = step
+        return last
 
 
 def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:

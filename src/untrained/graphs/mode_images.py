@@ -60,14 +60,14 @@ class Images:
 
 def _sums(x: NDArray[Any], given: Given) -> NDArray[np.float64]:
     """Sums of all channels over windows."""
-    total = x.sum(axis=1, dtype=np.float64)
+    total: NDArray[np.float64] = x.sum(axis=1, dtype=np.float64)
     for axis in (1, 2):
         kernel, stride, padding, dilation, out = [
             pair[axis - 1] for pair in (given.kernel, given.stride, given.padding, given.dilation, given.size)
         ]
         total = np.pad(total, [(padding, padding) if k == axis else (0, 0) for k in range(3)])
         taps = [total.take(np.arange(out) * stride + k * dilation, axis) for k in range(kernel)]
-        total = np.sum(taps, axis=0)
+        total = np.stack(taps).sum(axis=0)
     return total
 
 

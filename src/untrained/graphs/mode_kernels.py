@@ -9,10 +9,12 @@ The program is a flat list of integers, written by `untrained.graphs.mode_progra
 *sweeps*, as in `kernels`: a sweep computes a plane row by row as a sum of terms and, while its rows are in cache, the
 windows, statistics and means that read it. Which rectifiers and norms are on is decided here, mode by mode.
 
-Exponents. A plane holds value * 2**-exponent, where 2**exponent is a bound of its values; bounds are kept as logarithms,
-as they pass the range of float64 too. A bound says nothing about how small values are. Where many windows on small
-maps may have worn them down since it was last known, the plane is measured. Multiplying by powers of two rounds
-nothing, so that results do not depend on exponents, as long as nothing underflows.
+Exponents. A value is what is stored times a mantissa times 2**exponent. Exponents come from bounds of the values, which
+are kept as logarithms, as they pass the range of float64 too. A bound says nothing about how small values are. Where
+many windows on small maps may have worn them down since it was last known, the plane is measured. Multiplying by powers
+of two rounds nothing, so that results do not depend on exponents, as long as nothing underflows.
+
+All of it is one file, because the compiler's cache on disk is renewed only when the file of `run` changes.
 """
 
 import math
@@ -100,7 +102,8 @@ class _Vectors:
         return self.builder.select(self.builder.fcmp_ordered("<", a, b), a, b)
 
     def variable(self, value: Any) -> Any:
-        return cgutils.alloca_once_value(self.builder, value)
+        place: Any = cgutils.alloca_once_value(self.builder, value)
+        return place
 
 
 def _steps(builder: Any, start: Any, stop: Any, step: int) -> Any:
@@ -259,9 +262,7 @@ def _emit_moments(_context: Any, unit: Any, row: Any, width: Any, n: Any, floor:
                 builder.store(v.fma(value, value, builder.load(totals[1])), totals[1])
             for k, total in enumerate(totals):
                 index = builder.add(builder.mul(n, v.integer(k)), lane)
-                place = builder.inttoptr(
-                    builder.add(sums, builder.mul(index, v.integer(8))), v.double.as_pointer()
-                )
+                place = builder.inttoptr(builder.add(sums, builder.mul(index, v.integer(8))), v.double.as_pointer())
                 value = builder.load(total)
                 value = builder.fpext(value, v.double) if v.size == 4 else value
                 builder.store(builder.fadd(builder.load(place, align=8), value), place, align=8)
@@ -425,7 +426,7 @@ def _is_3x3(record: Array) -> bool:
     plain = record[7] == 3 and record[8] == 3
     for k in range(9, 15):
         plain = plain and record[k] == 1
-    return plain
+    return bool(plain)
 
 
 # Bounds, exponents and factors ----------------------------------------------------------------------------------------
@@ -440,7 +441,7 @@ def _power(mantissa: float, exponent: int) -> float:
 @_leaf
 def _ceiling(bound: float) -> int:
     """The exponent of a plane, from the logarithm of a bound of its values."""
-    return 0 if bound == -np.inf else int(math.ceil(bound))
+    return 0 if bound == -np.inf else math.ceil(bound)
 
 
 @_leaf
@@ -492,7 +493,7 @@ def _foresee(
     first = pc
     if n_terms > 0:
         most, wear = -np.inf, 0.0
-        for t in range(n_terms):
+        for _ in range(n_terms):
             src, fan_in, multiplicity, norm = words[pc], words[pc + 2], words[pc + 3], words[pc + 4]
             count = words[pc + 6]
             weight = gain * multiplicity / (fan_in if mean_filters else 1) if fan_in > 0 else 1.0
@@ -501,9 +502,10 @@ def _foresee(
             if _normed(norm, live):
                 to_stored = math.log2(mantissas[src]) + exponents[src]
                 scale = _normal(norms[norm, 1], log + to_stored) if norms[norm, 1] > 0.0 else -np.inf
-                widest = 0.5 * math.log2(norms[norm, 2])
-                bound = min(widest, bounds[src] - to_stored + 1.0 + scale) + math.log2(count)
-                wear = max(wear, min(worn[src] + 1.0, widest))
+                bound = min(0.5 * math.log2(norms[norm, 2]), bounds[src] - to_stored + 1.0 + scale)
+                if scale > -np.inf:  # how large normalised values are is known
+                    wear = max(wear, bound - scale - 0.5 * math.log2(norms[norm, 1]))
+                bound += math.log2(count)
                 factors[pc + 1] = scale
             else:
                 bound = bounds[src] + log + math.log2(count)
@@ -519,7 +521,7 @@ def _foresee(
         bounds[plane], worn[plane], exponents[plane], mantissas[plane] = most, wear, _ceiling(most), 1.0
         floors[plane] = False
         pc = first
-        for t in range(n_terms):
+        for _ in range(n_terms):
             src, rectified, fan_in, multiplicity = words[pc], words[pc + 1], words[pc + 2], words[pc + 3]
             norm, after, count = words[pc + 4], words[pc + 5], words[pc + 6]
             weight = gain * multiplicity / (fan_in if mean_filters else 1) if fan_in > 0 else 1.0
@@ -570,7 +572,7 @@ def _foresee(
 
 
 @_leaf
-def _table(words: Array, pc: int, n_terms: int, factors: Array, table: Array) -> int:
+def _table(pc: int, n_terms: int, factors: Array, table: Array) -> int:
     """Write down floor, a, b, after of a sweep's terms; returns which kind of terms they are.
 
     0: sums of products, 1: with floors before, 2: with floors after too. The first b stands for all where it can.
@@ -675,7 +677,7 @@ def _sweep(
         sums[k] = 0.0
     for k in range(n_windows, n_windows + n_statistics + 1):
         sums[k] = 0.0
-    kind = _table(words, terms, n_terms, factors, table)
+    kind = _table(terms, n_terms, factors, table)
     n_summed = 0 if view else n_terms
     sources, taps = rows[0], rows[1]
 
@@ -744,7 +746,7 @@ def _sweep(
     if mean >= 0:
         for lane in range(n):
             response[mean, block * n + lane] = sums[n_windows + n_statistics, lane] / (height * width)
-    return end
+    return int(end)
 
 
 @_leaf
@@ -825,7 +827,7 @@ def run(
         scratch: the addresses of a ring of rows, of a row with room at both sides, and of a row of zeros.
         most_terms: of a sweep.
         most_records: windows and statistics of a sweep.
-        most_rows: of a window.
+        most_rows: that a window reaches over.
         blocks: of images.
         n: images of a block, a multiple of LANES; what is behind the last image is a copy of it.
         images: how many are real.

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import GraphError
-from untrained.graphs import mode_kernels as kernels
 from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import (
     GELU,
     BatchNorm,
+    Concat,
     Conv,
     Flatten,
     Graph,
@@ -24,7 +24,6 @@ from untrained.graphs.graph import (
     Identity,
     Input,
     LeakyReLU,
-    Linear,
     Node,
     Operation,
     Product,
@@ -83,7 +82,7 @@ class ModeProgram:
     readouts: tuple[Readout, ...]
     n_means: int
     curved: Operation | None  # a rectifier that can only be switched off
-    limits: tuple[int, int, int]  # most terms, most records and most rows of a window
+    limits: tuple[int, int, int]  # most terms, most records and most rows that a window reaches over
     row: int  # the longest row, with room at both sides
 
 
@@ -93,17 +92,18 @@ def lower(graph: Graph, *, stages: bool = False) -> ModeProgram:
     Raises:
         GraphError: an operation that constant weights do not reduce to planes.
     """
+    if len(graph.input_shape) != 3:
+        raise GraphError(f"modes evaluate networks that read images, not inputs of shape {graph.input_shape}")
     last = graph.stages[-1:]
     live = simplify(Graph(graph.nodes, (*(graph.stages if stages else graph.outputs[:1]), *last)))
     outputs = live.outputs[: len(live.outputs) - len(last)]
     last = live.outputs[-1:] if last else ()
-    if not stages:
-        head = Graph(live.nodes[: outputs[0] + 1], outputs)
-        if not ends_pooled(head):
-            last = tuple([i - sum(isinstance(n.operation, Flatten) for n in live.nodes[:i]) for i in last])
-            head = as_maps(head)
-        live = head
-    return _ModeLowering(Graph(live.nodes, live.outputs, last)).finish(stages=stages)
+    graph = Graph(live.nodes if stages else live.nodes[: outputs[0] + 1], outputs, last)
+    if stages or ends_pooled(graph):
+        return _ModeLowering(graph).finish(stages=stages)
+    stays = zip(graph.nodes, kept_norms(graph, live_expressions(graph)), strict=True)
+    as_map = as_maps(graph)  # without those that write a map as a vector, and with a mean at the end
+    return _ModeLowering(as_map, [stay for node, stay in stays if type(node.operation) is not Flatten]).finish()
 
 
 def kept_norms(graph: Graph, expressions: list[int]) -> list[bool]:
@@ -134,16 +134,20 @@ def kept_norms(graph: Graph, expressions: list[int]) -> list[bool]:
 
 
 def live_expressions(graph: Graph) -> list[int]:
-    """Of each node of a network as written the number of the expression that it is, -1 for zeros."""
+    """Of each node of a network as written the number of the expression that it is, -1 for zeros.
+
+    What `simplify` leaves out has no number of its own.
+    """
     numbers: list[int] = []
     known: dict[tuple[Operation, Shape, tuple[int, ...]], int] = {}
     for operation, inputs, shape in graph.nodes:
         read = [numbers[i] for i in inputs]
         live = [i for i in read if i >= 0]
         kind = type(operation)
-        if kind is Zero or (inputs and not live and kind is not Sigmoid):
+        missing = len(live) < len(read)
+        if kind is Zero or (missing and (kind is Product or not live) and kind is not Sigmoid):
             numbers.append(-1)
-        elif kind is Identity or (kind is Sum and len(live) == 1):
+        elif kind is Identity or (len(live) == 1 and (kind is Sum or (len(read) == 1 and kind in (Product, Concat)))):
             numbers.append(live[0])
         elif kind is Sum or kind is Product:
             numbers.append(known.setdefault((operation, shape, tuple(sorted(live))), len(known)))
@@ -174,9 +178,9 @@ def _head_norm(graph: Graph, expressions: list[int]) -> int:
 
 
 class _ModeLowering(Lowering):
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, stays: list[bool] | None = None) -> None:
         super().__init__(graph)
-        self.stays = kept_norms(graph, self.expressions)
+        self.stays = stays or kept_norms(graph, self.expressions)
         self.kept: list[bool] = []  # of each norm
         self.given_norms: list[tuple[int, int]] = []
         self.means: dict[Plane, int] = {}
@@ -190,7 +194,7 @@ class _ModeLowering(Lowering):
                     self.given.append(stem)
         self.sizes = [plane.size for plane in self.given]
 
-    def finish(self, *, stages: bool) -> ModeProgram:
+    def finish(self, *, stages: bool = False) -> ModeProgram:
         """The program that gives the first output, or the mean of each output over channels and positions."""
         nodes = self.graph.nodes
         read = [(output, ()) for output in self.graph.outputs] if stages else [self._readout()]
@@ -298,12 +302,12 @@ class _ModeLowering(Lowering):
             words += (*total.size, total.plane, *counts, total.mean)
             for (plane, rectified, weighted, multiplicity, norm, after, fan_in), count in total.terms:
                 words += (plane, rectified, fan_in if weighted else 0, multiplicity, norm, after, count)
-            for kind, plane, rectified, multiplicity, norm, *geometry, fan_in in total.windows:
+            for kind, out, floor, times, slot, *geometry, fan_in in total.windows:
                 inside, room = _inside(total.size, tuple(geometry))
-                words += (kind, plane, rectified, fan_in, multiplicity, norm, inside, *geometry)
-                most_rows, row = max(most_rows, geometry[0]), max(row, room)
-            for slot, rectified, _, _ in total.statistics:
-                words += (slot, rectified)
+                words += (kind, out, floor, fan_in, times, slot, inside, *geometry)
+                most_rows, row = max(most_rows, (geometry[0] - 1) * geometry[6] + 1), max(row, room)
+            for slot, floor, *_ in total.statistics:
+                words += (slot, floor)
         return np.array(words, np.int64), (most_terms, most_records, most_rows), row
 
 

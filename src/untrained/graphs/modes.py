@@ -7,8 +7,9 @@ so that signals keep their size through any depth, and what a network does with 
 import math
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from untrained.errors import BadInputError, GraphError
 from untrained.graphs import mode_kernels as kernels
-from untrained.graphs.graph import BatchNorm, Graph, Identity, Node
+from untrained.graphs.graph import BatchNorm, Graph, GraphBuilder, Identity, Node
 from untrained.graphs.mode_images import GivenPlane, Images, prepared, workspace
 from untrained.graphs.mode_programs import RECTIFIERS, ModeProgram, Readout, kept_norms, live_expressions, lower
 from untrained.graphs.recurrent import Recurrent
@@ -97,11 +98,21 @@ class Mode:
         )
 
 
+def in_order(modes: Iterable[Mode]) -> list[Mode]:
+    """What is on before what is off, then by gain: one order, so that a pair of modes has one name.
+
+    >>> [mode.name for mode in in_order([Mode.parse(name) for name in ("lin", "relu10", "relu", "full")])]
+    ['full', 'relu', 'relu10', 'lin']
+    """
+    return sorted(modes, key=lambda mode: (not mode.relu, not mode.norm, mode.gain, not mode.mean_filters))
+
+
+_GAINS = (0.1, 1.0, 3.0, 10.0)
 DEFAULT_MODES = (
     Mode(),
+    *[Mode(norm=False, gain=gain) for gain in _GAINS],
     Mode(relu=False),
-    *[Mode(relu=False, norm=False, gain=gain) for gain in (0.1, 1.0, 3.0, 10.0)],
-    *[Mode(norm=False, gain=gain) for gain in (0.1, 1.0, 3.0, 10.0)],
+    *[Mode(relu=False, norm=False, gain=gain) for gain in _GAINS],
 )
 
 
@@ -136,15 +147,17 @@ def switched(graph: Graph, mode: Mode) -> Graph:
 
 
 def respond(
-    network: Graph | Recurrent, x: NDArray[Any] | Batch, modes: Sequence[Mode], *, dtype: str = "float32"
+    network: Graph | Recurrent, x: NDArray[Any] | Batch, modes: Sequence[Mode], *, dtype: str = ""
 ) -> dict[Mode, Response]:
     """One number per image for every mode: a feature of the first output (all of them are equal).
 
+    Of a recurrent network one number per step and text, see `recurrent_modes.respond`.
+
     Args:
         network: the network, as written.
-        x: images, shape (n, channels, height, width), or a batch of them.
+        x: images, shape (n, channels, height, width), or a batch of them; of texts a batch.
         modes: evaluated together; what one of them gives does not depend on the others.
-        dtype: of the evaluation, float32 or float64.
+        dtype: of the evaluation, float32 or float64; if not given float32 of images and float64 of texts.
 
     Returns:
         The response of every mode; zeros where no path leads from the images to the output.
@@ -152,13 +165,23 @@ def respond(
     Raises:
         GraphError: images of another shape than the network's input, or an operation that constant weights do not
             reduce to planes.
+
+    >>> b = GraphBuilder((1, 4, 4))
+    >>> chain = b.input
+    >>> for _ in range(500):
+    ...     chain = b.conv(chain, 1, kernel=1)
+    >>> found = respond(b.build([b.global_avg_pool(chain)]), np.ones((1, 1, 4, 4)), [Mode(gain=8)])
+    >>> tuple(found[Mode(gain=8)])  # 8 ** 500
+    (array([0.5]), 1501)
     """
     if isinstance(network, Recurrent):
-        from untrained.graphs import recurrent_modes  # type: ignore[attr-defined,unused-ignore]
+        from untrained.graphs import recurrent_modes  # here, since it reads this module
 
-        found: dict[Mode, Response] = recurrent_modes.respond(network, x, modes, dtype)
-        return found
-    return {mode: found[0] for mode, found in _respond(_lowered(network), network, x, modes, dtype).items()}
+        if not isinstance(x, Batch):
+            raise GraphError("a recurrent network reads a batch of texts, got an array")
+        return recurrent_modes.respond(network, x, modes, dtype or "float64")
+    found = _respond(_lowered(network), network, x, modes, dtype or "float32")
+    return {mode: responses[0] for mode, responses in found.items()}
 
 
 def respond_stages(
@@ -171,6 +194,16 @@ def respond_stages(
     if not network.stages:
         return {mode: [] for mode in modes}
     return _respond(_lowered(network, stages=True), network, x, modes, dtype)
+
+
+@cache
+def compile_kernels(dtype: str = "float32") -> None:
+    """Compile, or load from the compiler's cache on disk, what modes need, before anything is timed.
+
+    The first time on a machine this takes some ten seconds for each dtype.
+    """
+    b = GraphBuilder((1, 4, 4))
+    respond(b.build([b.global_avg_pool(b.input)]), np.zeros((1, 1, 4, 4)), [Mode()], dtype=dtype)
 
 
 _local = threading.local()  # per thread: the network lowered `last`, since each is mostly asked for several batches
@@ -196,6 +229,8 @@ def _respond(
     images = prepared(x, network.input_shape, dtype)
     planes = [images.plane(given, x) for given in program.given] if images.n else []
     modes = list(dict.fromkeys(modes))
+    if not modes:
+        return {}
     means = np.zeros((len(modes), program.n_means, images.blocks * images.lanes))
     scales = np.zeros((len(modes), program.n_means, 2))
     if images.n and program.n_means:
@@ -222,8 +257,8 @@ def _run(
     space[(rows + 1) * program.row * in_block : (rows + 2) * program.row * in_block] = 0
     addresses = begin + (rows + 2) * program.row * in_block + program.offsets * in_all
     given_norms = np.ones((len(program.kept), 3))
-    for slot, plane in program.given_norms:
-        given_norms[slot] = planes[plane].norm
+    for slot, source in program.given_norms:
+        given_norms[slot] = planes[source].norm
     for k, plane in enumerate(planes):
         addresses[k] = plane.values.ctypes.data
     kernels.run(
@@ -239,7 +274,7 @@ def _run(
         np.array([math.frexp(mode.gain) for mode in modes], np.float64),
         np.array([(plane.exponent, plane.bound, plane.fan_in) for plane in planes], np.float64),
         given_norms,
-        np.array([[mode.norm or kept for kept in program.kept] for mode in modes], np.bool_).reshape(len(modes), -1),
+        np.array([[mode.norm or kept for kept in program.kept] for mode in modes], np.bool_),
         means,
         scales,
     )

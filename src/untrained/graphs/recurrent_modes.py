@@ -1,12 +1,12 @@
 """Width-1 modes of recurrent networks: mean filters, and activations and gates switched on and off.
 
-A network keeps its wiring. Every linear layer has its mean filter times the mode's gain: the weight gain / in_features
-for each vector that it reads, and bias 0 (without mean filters every weight is the gain itself). Words are embedded by
-`recurrence.embedding`, all states are START before the first word. Then all units of a layer are equal at all times,
-and a linear layer is
+A network keeps its wiring. Every linear layer has its mean filter times the mode's gain: with k vectors to read, the
+weight gain / (k in_features) for each of them, and bias 0 (without mean filters every weight is the gain itself). Words
+are embedded by `recurrence.embedding`, all states are START before the first word. Then all units of a layer are equal
+at all times, and a linear layer is
 
-    gain * (v_1 + ... + v_k)        v_i the one number in all units of the i-th vector read; of a word, the mean of its
-                                    embedding (without mean filters, each v_i times the vector's size)
+    gain * (v_1 + ... + v_k) / k        v_i the one number in all units of the i-th vector read; of a word, the mean of
+                                        its embedding (without mean filters gain * (n_1 v_1 + ... + n_k v_k), n_i sizes)
 
 so that sizes do not matter, and the response is one number for each step and text: the first state of the last layer.
 
@@ -76,11 +76,13 @@ Array = NDArray[Any]
 class Program(NamedTuple):
     """A switched cell as operations on numbers; see `recurrent_mode_kernels` for the rows.
 
-    Vectors are x, the previous states, the factors of linear layers for x and for all else, the constants, results.
+    Vectors are x, the previous states, the factors of linear layers, the constants, results. The factors are, for each
+    of `arities`, that of x and that of all else.
     """
 
     rows: NDArray[np.int64]
     outputs: NDArray[np.int64]  # where the new states are; a state that is never read stays where it was
+    arities: tuple[int, ...]  # how many vectors linear layers read
     n_values: int
     connected: bool  # whether the first state depends on x
 
@@ -110,8 +112,8 @@ def respond(network: Recurrent, batch: Batch, modes: Sequence[Mode], dtype: str 
     >>> found = respond(rnn, texts, [Mode(), Mode(relu=False, norm=False)])
     >>> for mode, (values, exponent) in found.items():
     ...     print(mode.name, (values * 2.0**exponent).round(2).tolist())
-    full [0.84, 0.82, 0.93, 0.93, 0.95, 0.95]
-    lin [1.4, 1.28, 2.82, 2.59, 4.9, 4.43]
+    full [0.43, 0.41, 0.41, 0.39, 0.42, 0.4]
+    lin [0.47, 0.45, 0.48, 0.45, 0.52, 0.47]
     """
     if batch.x.ndim != 2 or batch.x.shape[1] != network.steps:
         raise GraphError(f"the network reads texts of {network.steps} steps, got shape {batch.x.shape}")
@@ -126,8 +128,10 @@ def respond(network: Recurrent, batch: Batch, modes: Sequence[Mode], dtype: str 
 def _program(cell: Graph, relu: bool, norm: bool) -> Program:
     """The program of a cell, from `in_order`, with its switches; what the first state never depends on left out."""
     nodes, n_inputs = cell.nodes, cell.n_inputs
-    factors = (n_inputs, n_inputs + 1)
-    zero, quarter, half, one, minus = range(n_inputs + 2, n_inputs + 2 + len(_CONSTANTS))
+    arities = sorted({len(node.inputs) for node in nodes if type(node.operation) is Linear})
+    factors = {(k, i): n_inputs + 2 * place + i for place, k in enumerate(arities) for i in range(2)}
+    n_first = n_inputs + len(factors)
+    zero, quarter, half, one, minus = range(n_first, n_first + len(_CONSTANTS))
     known: dict[tuple[int, ...], int] = {}
 
     def put(kind: int, *operands: int) -> int:
@@ -156,7 +160,8 @@ def _program(cell: Graph, relu: bool, norm: bool) -> Program:
         read = [places[i] for i in inputs]
         match operation:
             case Linear():
-                terms = [put(kernels.MULTIPLY, place, factors[i > 0]) for i, place in zip(inputs, read, strict=True)]
+                weights = [factors[len(inputs), i > 0] for i in inputs]
+                terms = [put(kernels.MULTIPLY, *term) for term in zip(read, weights, strict=True)]
                 places.append(chain(kernels.ADD, terms))
             case Sum():
                 places.append(chain(kernels.ADD, read))
@@ -177,10 +182,10 @@ def _program(cell: Graph, relu: bool, norm: bool) -> Program:
                 places.append(zero)
             case _:
                 raise GraphError(f"constant weights do not reduce {operation} in a recurrent cell to numbers")
-    return _live(known, [places[o] for o in cell.outputs], minus + 1)
+    return _live(known, [places[o] for o in cell.outputs], tuple(arities), minus + 1)
 
 
-def _live(known: dict[tuple[int, ...], int], outputs: list[int], n_first: int) -> Program:
+def _live(known: dict[tuple[int, ...], int], outputs: list[int], arities: tuple[int, ...], n_first: int) -> Program:
     """What the first state depends on, now or in later steps; results are numbered without gaps."""
     live = {outputs[0]}
     size = 0
@@ -198,7 +203,9 @@ def _live(known: dict[tuple[int, ...], int], outputs: list[int], n_first: int) -
             read = [place[i] for i in operands]
             rows.append([kind, place[result], read[0], read[-1]])
     new_states = [place[output] if output in live else 1 + state for state, output in enumerate(outputs)]
-    return Program(np.array(rows, np.int64).reshape(-1, 4), np.array(new_states), n_first + len(rows), 0 in live)
+    return Program(
+        np.array(rows, np.int64).reshape(-1, 4), np.array(new_states), arities, n_first + len(rows), 0 in live
+    )
 
 
 def _run(program: Program, sizes: tuple[int, ...], words: NDArray[np.float64], mode: Mode, dtype: str) -> Response:
@@ -211,9 +218,8 @@ def _run(program: Program, sizes: tuple[int, ...], words: NDArray[np.float64], m
     space = np.zeros((program.n_values + n_states, layers, n), dtype)
     exponents = np.full(space.shape, kernels.NOTHING)
     gain, power = frexp(mode.gain)
-    factors = np.full((2, layers, 1), gain)
-    if not mode.mean_filters:
-        factors *= np.array([sizes[:-1], sizes[1:]])[:, :, None]
+    shares = [[[1 / k] * layers] * 2 if mode.mean_filters else [sizes[:-1], sizes[1:]] for k in program.arities]
+    factors = gain * np.reshape(shares, (-1, layers, 1))
     first = np.full((n_states, layers, 1), START)
     constants = np.broadcast_to(np.reshape(_CONSTANTS, (-1, 1, 1)), (len(_CONSTANTS), layers, 1))
     stop = 1

@@ -10,7 +10,7 @@ from untrained.types import Batch, Scope
 def live_pools(network: Network, _: Batch) -> float:
     """Average and maximum pools over windows in the part that reaches the first output; equal ones count once.
 
-    Those of the skeleton count, the last one over all positions does not. Fewer is better on NAS-Bench-201 (tau
-    -0.4), whose pools take the place of convolutions. Not defined for recurrent networks.
+    Those of the skeleton count, the last one over all positions does not. Fewer is better on NAS-Bench-201 and NAS-
+    Bench-101 (tau -0.4 on both), whose pools take the place of convolutions. Not defined for recurrent networks.
     """
     return number_of(network, "live_avg_pool", "live_max_pool")

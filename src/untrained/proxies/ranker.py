@@ -70,7 +70,8 @@ class Protocol:
         """Every column for one network, NaN where undefined, shape (1, columns).
 
         Raises:
-            NoScore: no path leads from the input to the output.
+            NoScore: no path leads from the input to the output; or a network of texts and a ranker of images, or the
+                other way round.
             GraphError: operations that mean filters do not reduce to planes.
         """
         graph = network.graph
@@ -78,7 +79,11 @@ class Protocol:
         if self.counted:
             counted = counts(graph)
             found = {name: counted.get(name, 0.0 if name.startswith("live_") else np.nan) for name in self.counted}
-        shape = graph.input_shape if isinstance(graph, Graph) else (graph.steps,)
+        shape = graph.input_shape
+        if len(shape) != len(self.input_shape):
+            kinds = {1: "texts", 3: "images"}
+            of, reads = kinds.get(len(self.input_shape), "others"), kinds.get(len(shape), "something else")
+            raise NoScore(Status.UNSUPPORTED, f"the ranker is for networks that read {of}, and this one reads {reads}")
         connected = not self.inputs
         for one in self.inputs:
             batch = _batch(one, shape, self.input_shape, getattr(graph, "vocabulary", 0))
@@ -241,8 +246,8 @@ def _log_rank(about: Mapping[str, Any]) -> tuple[Ranks, None, tuple[float, ...],
         raise BadInputError("every term needs as many shares as values.")
     ranks = Ranks(np.concatenate(knots[0]), np.concatenate(knots[1]), starts, np.empty(0, np.int64))
     weights = tuple([float(_is((int, float), term["weight"], "weight")) for term in terms])
-    if not all(0 < weight < float("inf") for weight in weights):
-        raise BadInputError("weights are finite numbers above 0.")
+    if not all(0 < abs(weight) < float("inf") for weight in weights):
+        raise BadInputError("weights are finite numbers other than 0.")
     return ranks, None, weights, tuple([_is(bool, term["falls"], "falls") for term in terms])
 
 

@@ -11,12 +11,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from itertools import combinations
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from untrained.graphs.modes import Mode, Response
+if TYPE_CHECKING:
+    from untrained.graphs.modes import Mode, Response
+
 
 __all__ = [
     "EQUAL",
@@ -51,7 +53,7 @@ class Responses:
         self.exponents = exponents
 
     @classmethod
-    def of(cls, responses: Sequence[Response]) -> "Responses":
+    def of(cls, responses: "Sequence[Response]") -> "Responses":
         """Responses in this order."""
         return cls(np.stack([r.values for r in responses]), np.array([r.exponent for r in responses], np.int64))
 
@@ -141,7 +143,7 @@ class Column(NamedTuple):
         return "_".join((self.statistic, *self.modes))
 
 
-def columns(modes: Sequence[Mode]) -> list[Column]:
+def columns(modes: "Sequence[Mode]") -> list[Column]:
     """What `evaluate` gives for these modes, in its order.
 
     >>> from untrained.graphs.modes import Mode
@@ -152,13 +154,13 @@ def columns(modes: Sequence[Mode]) -> list[Column]:
     return [Column(prefix, chosen) for prefix, s in STATISTICS.items() for chosen in combinations(names, s.n_modes)]
 
 
-def evaluate(responses: Sequence[Response]) -> Floats:
+def evaluate(responses: "Sequence[Response]") -> Floats:
     """Every statistic of these responses, NaN where it is undefined, in the order of `columns`."""
     together = Responses.of(responses)
     return np.concatenate([statistic.compute(together) for statistic in STATISTICS.values()])
 
 
-def epsilon(a: Response, b: Response) -> float:
+def epsilon(a: "Response", b: "Response") -> float:
     """How differently two modes order and space the images.
 
     mean |q_a - q_b| / mean of all q_a and q_b, with q = (r - min r) / (max r - min r), each response's zeros left out
@@ -168,6 +170,7 @@ def epsilon(a: Response, b: Response) -> float:
         A number from 0; below EQUAL it is 0, since float32 does not tell. NaN where a response is the same for every
         image, or no image is above both least values.
 
+    >>> from untrained.graphs.modes import Response
     >>> r = np.array([0.0, 1.0, 2.0])
     >>> epsilon(Response(r, 0), Response(r**2, 0))  # q_b = 0, 1/4, 1
     0.18181818181818182
@@ -175,25 +178,27 @@ def epsilon(a: Response, b: Response) -> float:
     return float(_epsilons(Responses.of([a, b]))[0])
 
 
-def dispersion(a: Response) -> float:
+def dispersion(a: "Response") -> float:
     """Coefficient of variation over the images: standard deviation (of the population) / |mean|.
 
     Returns:
         A number from 0 to 1 / NO_MEAN; NaN above, since there the mean is zero up to rounding, as behind a norm without
         a ReLU.
 
+    >>> from untrained.graphs.modes import Response
     >>> dispersion(Response(np.array([1.0, 3.0]), 100))
     0.5
     """
     return float(_dispersions(Responses.of([a]))[0])
 
 
-def log_magnitude(a: Response) -> float:
+def log_magnitude(a: "Response") -> float:
     """Natural logarithm of the mean magnitude, powers of two included.
 
     Returns:
         Any number; NaN where the response is zero.
 
+    >>> from untrained.graphs.modes import Response
     >>> log_magnitude(Response(np.array([1.0, -1.0]), 1000)) == 1000 * math.log(2)
     True
     """
