@@ -3,8 +3,8 @@
 from untrained.errors import MissingDependencyError
 
 try:
-    from untrained.calibration.calibrate import Calibration, calibrate
     from untrained.calibration.labels import Label, Labels, labels_of, read_labels
+    from untrained.calibration.ranking import Calibration, calibrate
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] not in ("sklearn", "scipy", "threadpoolctl"):
         raise

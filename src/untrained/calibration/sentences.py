@@ -9,7 +9,7 @@ import numpy as np
 from untrained.calibration.validation import Point
 
 if TYPE_CHECKING:
-    from untrained.calibration.calibrate import Calibration
+    from untrained.calibration.ranking import Calibration
 
 FEW: Final = 20
 WORTH: Final = 0.02  # of Kendall's tau, for twice the labels

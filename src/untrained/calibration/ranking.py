@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from sklearn import config_context
 from threadpoolctl import threadpool_limits
 
 from untrained.calibration.conformal import Intervals, half_width
@@ -187,7 +188,8 @@ def calibrate(
     folder = None if out is None else Path(out)
     found_bank = _bank(found_space, labels, bank, archs, workers, folder, progress)
     start = time.perf_counter()
-    with threadpool_limits(1):  # so that sums do not depend on the number of threads
+    # One thread, so that sums do not depend on how many there are; hundreds of tiny fits, so no checks in each of them.
+    with threadpool_limits(1), config_context(assume_finite=True, skip_parameter_validation=True):
         return _fitted(found_space, labels, found_bank, budget, confidence, seed, folder, start)
 
 
