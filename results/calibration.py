@@ -148,8 +148,8 @@ def markdown(found: list[dict[str, object]], n_draws: int) -> str:
         "what calibration does in [docs/calibrate.md](../docs/calibrate.md).",
         f"{n_draws} draws of labelled networks each; Kendall's tau-b over all other networks (median and quartiles),",
         "the tau that the labels alone promised (median) and how often its 95 % interval held the true one, and how",
-        "many of the other networks' labels lay in their prediction intervals (mean over draws). On NAS-Bench-201 the noise",
-        "ceiling is about 0.95.",
+        "many of the other networks' labels lay in their prediction intervals (mean over draws). On NAS-Bench-201 the",
+        "noise ceiling is about 0.95.",
     ]
     for study in STUDIES:
         members = [row for row in found if row["study"] == study.name]
