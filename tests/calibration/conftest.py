@@ -28,7 +28,13 @@ def bank_folder(tmp_path_factory: pytest.TempPathFactory, space: Space) -> Path:
     folder = tmp_path_factory.mktemp("calibration") / "bank"
     archs = space.sample(np.random.default_rng(0), N)
     bank(
-        space, archs, modes=["lin", "relu", "full"], inputs=["normal", "grey_ramp"], batch_size=4, workers=1, out=folder
+        space,
+        archs,
+        modes=["lin", "relu", "full"],
+        inputs=["normal", "uniform_01"],
+        batch_size=4,
+        workers=1,
+        out=folder,
     )
     return folder
 

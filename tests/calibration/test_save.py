@@ -24,7 +24,7 @@ PROTOCOL: dict[str, Any] = {
     "statistics_version": 1,
     "counts_version": 1,
 }
-COLUMNS = ["eps_lin_relu__normal", "cv_lin__normal", "live_params"]
+COLUMNS = ["eps_relu_lin__normal", "cv_lin__normal", "live_params"]
 
 
 @pytest.mark.parametrize("kind", models.MODELS)

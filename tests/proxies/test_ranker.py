@@ -39,7 +39,7 @@ n = 4
 digest = "{DIGEST}"
 
 [[terms]]
-column = "eps_lin_relu__normal"
+column = "eps_relu_lin__normal"
 weight = 1.5
 falls = true
 values = [0.0, 0.05, 0.5]
@@ -73,7 +73,7 @@ def write(tmp_path: Path) -> Write:
 
 def test_a_log_rank_sum_of_a_real_network(write: Write, cells: dict[str, str]) -> None:
     known = bank(SPACE, [cells["full"]], modes=["lin", "relu"], inputs=["normal"], batch_size=4, workers=1).frame
-    epsilon, convs = known["eps_lin_relu__normal"][0], known["live_conv3x3"][0]
+    epsilon, convs = known["eps_relu_lin__normal"][0], known["live_conv3x3"][0]
     expected = 1.5 * np.log(1 - np.interp(epsilon, [0, 0.05, 0.5], [0.1, 0.5, 0.9])) + np.log(
         0.25 + 0.05 * min(convs, 10)
     )
@@ -161,13 +161,13 @@ def test_other_images_are_refused_and_other_shapes_are_not(write: Write, cells: 
         (('kind = "log_rank"', "kind = 3"), "kind is 3, of the wrong type"),
         (('["lin", "relu"]', '["lin", "rule"]'), "unknown mode 'rule'"),
         (('["lin", "relu"]', '"lin"'), "modes is 'lin', of the wrong type"),
-        (('["lin", "relu"]', '["lin"]'), "no column 'eps_lin_relu__normal'"),
+        (('["lin", "relu"]', '["lin"]'), "no column 'eps_relu_lin__normal'"),
         (("live_conv3x3", "dead_conv3x3"), "no column 'dead_conv3x3'"),
         (("n = 4", 'n = "4"'), "of the wrong type"),
         (("n = 4", "n = true"), "of the wrong type"),
         (("[3, 32, 32]", "[3, 32.0, 32]"), "of the wrong type"),
-        (("weight = 1.5", "weight = -1.5"), "weights are finite numbers above 0"),
-        (("weight = 1.5", "weight = nan"), "weights are finite numbers above 0"),
+        (("weight = 1.5", "weight = 0.0"), "weights are finite numbers other than 0"),
+        (("weight = 1.5", "weight = nan"), "weights are finite numbers other than 0"),
         (("weight = 1.5", "weight = 'much'"), "of the wrong type"),
         (("falls = true", "falls = 1"), "of the wrong type"),
         (("[0.0, 0.05, 0.5]", "[0.0, 0.05]"), "as many shares as values"),

@@ -5,27 +5,30 @@ from typing import Final
 import numpy as np
 
 from untrained.calibration.features import Features
+from untrained.proxies import PROXIES
 from untrained.proxies.predictors import Floats
 from untrained.proxies.ranker import read_width1_rank
 
-INPUTS: Final = ("normal", "uniform_01", "grey_ramp")  # the first that a bank has
-_SINGLE: Final = {  # proxy: its column, whether higher is better
-    "linearity_gap": (("eps_relu_lin", "eps_lin_relu"), False),
-    "relu_dispersion": (("cv_relu",), False),
-    "live_params": (("live_params",), True),
+_COLUMNS: Final = {  # of a bank, by the proxy that computes the same number
+    "linearity_gap": "eps_relu_lin__normal",
+    "relu_dispersion": "cv_relu__uniform_01",
+    "relu_magnitude": "logmag_relu__grey_ramp",
+    "live_params": "live_params",
 }
 
 
 def uncalibrated(features: Features) -> dict[str, Floats]:
-    """Scores of proxies that a bank's columns give, higher is better, for every network; only those without gaps."""
-    found: dict[str, Floats] = {}
-    column = {name: features.values[:, c] for c, name in enumerate(features.columns)}
-    for proxy, (names, higher_is_better) in _SINGLE.items():
-        wanted = [name if name in column else f"{name}__{one}" for one in INPUTS for name in names]
-        values = next((column[name] for name in wanted if name in column), None)
-        if values is not None:
-            found[proxy] = values if higher_is_better else -values
+    """Scores of proxies that a bank's columns give, turned so that higher is better, for every network.
+
+    Only those of which the bank has all columns, without gaps.
+    """
+    values = {name: features.values[:, c] for c, name in enumerate(features.columns)}
+    found = {
+        proxy: values[column] if PROXIES[proxy].higher_is_better else -values[column]
+        for proxy, column in _COLUMNS.items()
+        if column in values
+    }
     stored = read_width1_rank()
-    if stored is not None and set(stored.protocol.columns) <= column.keys():
-        found["width1_rank"] = stored.predict(np.stack([column[name] for name in stored.protocol.columns], axis=1))
-    return {name: values for name, values in found.items() if np.isfinite(values).all()}
+    if set(stored.protocol.columns) <= values.keys():
+        found["width1_rank"] = stored.predict(np.stack([values[name] for name in stored.protocol.columns], axis=1))
+    return {name: score for name, score in found.items() if np.isfinite(score).all()}

@@ -28,7 +28,7 @@ from untrained.errors import BadInputError, DataMissingError, GraphError
 from untrained.graphs.counts import MEANINGS, counts
 from untrained.graphs.counts import VERSION as COUNTS_VERSION
 from untrained.graphs.graph import Graph
-from untrained.graphs.modes import Mode, respond, respond_stages
+from untrained.graphs.modes import Mode, in_order, respond, respond_stages
 from untrained.proxies.base import BoundProxy, Needs, NoScore, Proxy
 from untrained.proxies.network import Network
 from untrained.proxies.predictors import Arrays, Floats, Predictor, Ranks, log_rank, predictor_of, ranks_of
@@ -166,7 +166,7 @@ def load_ranker(path: Path | str) -> BoundProxy:
     made = Proxy(
         name="ranker",
         version=_VERSION,
-        needs=Needs.RESPONSES,
+        needs=Needs.MODES,
         scope=Scope.KEY,
         higher_is_better=True,
         cite="this project: docs/calibrate.md",
@@ -216,7 +216,7 @@ def _protocol(about: Mapping[str, Any]) -> Protocol:
         if about[what] != now:
             raise BadInputError(f"it has {what} {about[what]!r}, this program has {now}. Calibrate again.")
     _text(about, "kind"), _text(about, "space")
-    modes = tuple([Mode.parse(_is(str, name, "a mode")) for name in _is(list, about["modes"], "modes")])
+    modes = tuple(in_order([Mode.parse(_is(str, name, "a mode")) for name in _is(list, about["modes"], "modes")]))
     inputs = tuple(
         [
             Input(_text(one, "name"), _is(int, one["n"], "n"), _text(one, "digest"))
@@ -334,7 +334,6 @@ def _is(kind: Any, value: Any, what: str) -> Any:
     return value
 
 
-def read_width1_rank() -> Ranker | None:
-    """The ranker of the proxy `width1_rank`; None where it is not installed."""
-    path = Path(__file__).with_name("width1_rank.toml")
-    return read_ranker(path) if path.exists() else None
+def read_width1_rank() -> Ranker:
+    """The ranker of the proxy `width1_rank`."""
+    return read_ranker(Path(__file__).with_name("width1_rank.toml"))
