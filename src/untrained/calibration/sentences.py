@@ -82,12 +82,14 @@ def _against(found: "Calibration") -> list[str]:
         if math.isnan(gain.low):
             continue
         figures = f"difference of tau {gain.value:+.2f}, {gain.low:+.2f} to {gain.high:+.2f}"
+        learned = name == "width1_rank" and found.space == "nasbench201"
+        costs = "was fixed on 300 labels of this very space" if learned else "needs no labels"
         if gain.low > 0:
-            said.append(f"Better than {name}, which needs no labels ({figures}).")
+            said.append(f"Better than {name}, which {costs} ({figures}).")
         elif gain.high < 0:
-            said.append(f"Worse than {name}, which needs no labels ({figures}): use that.")
+            said.append(f"Worse than {name}, which {costs} ({figures}): use that.")
         else:
-            said.append(f"Too few labels to beat {name}, which needs none ({figures}).")
+            said.append(f"Too few labels to beat {name}, which {costs} ({figures}).")
     return said
 
 
