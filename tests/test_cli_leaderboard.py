@@ -68,6 +68,7 @@ def test_several_truths_with_a_column_each(command: Command, truth: Path) -> Non
     assert all(one["ceiling_of_repeats"] is None for one in json.loads(ran.out)["boards"])
 
 
+@pytest.mark.slow
 def test_all_is_every_registered_proxy(command: Command, truth: Path) -> None:
     from untrained.engine.aggregate import available
 

@@ -17,6 +17,7 @@ from untrained.stats import kendall_interval, kendall_tau_b, paired_kendall
 from .made_up import made_up
 
 
+@pytest.mark.slow
 def test_the_result_is_a_function_of_data_and_seed() -> None:
     data = made_up(24, 9, 0)
     one, again = validate(data, seed=1), validate(data, seed=1)
@@ -36,6 +37,7 @@ def test_a_label_is_never_seen_by_its_own_prediction() -> None:
     assert (before.chosen != after.chosen).any()
 
 
+@pytest.mark.slow
 def test_labels_without_sense_are_expected_to_teach_nothing() -> None:
     rng = np.random.default_rng(2)
     found = [validate(made_up(30, 9, seed)._replace(labels=rng.normal(size=30)), seed=seed) for seed in range(3)]
@@ -154,6 +156,7 @@ def test_intervals_hold_the_labels_that_normal_scores_hold(seed: int, half: floa
     np.testing.assert_array_equal(covers[inside], (distance <= half)[inside])
 
 
+@pytest.mark.slow
 def test_intervals_cover_new_architectures() -> None:
     covered = []
     for seed in range(12):

@@ -153,7 +153,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_runs_killed_midway_are_finished_without_scoring_anything_twice(
     tmp_path: Path, python: Callable[..., Any], workers: int
 ) -> None:

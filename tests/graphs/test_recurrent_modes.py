@@ -73,6 +73,7 @@ def test_any_number_of_layers_of_any_size(sizes: tuple[int, ...]) -> None:
         assert same_as_module(recurrent(seed, sizes), texts(2), MODES) > len(MODES) / 2
 
 
+@pytest.mark.slow
 def test_at_full_size() -> None:
     compared = 0
     for seed in range(3):

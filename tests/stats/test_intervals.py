@@ -65,6 +65,7 @@ def coverage(rho, *, tied, clustered, n, repetitions):
     return hits / repetitions
 
 
+@pytest.mark.slow
 def test_coverage_is_nominal():
     repetitions = 240
     found = {
