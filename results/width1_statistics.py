@@ -21,8 +21,7 @@ from correlations import Row, cell, ecnas
 from numpy.typing import NDArray
 
 from untrained.engine.bank import Bank, bank
-from untrained.proxies import ranker as ranker_file
-from untrained.proxies.ranker import read_ranker
+from untrained.proxies.ranker import read_width1_rank
 from untrained.spaces import SPACES
 from untrained.stats import Interval, kendall_interval, spearman_interval
 from untrained.types import Scope, Task
@@ -179,7 +178,7 @@ def width1_rank(table: pl.DataFrame) -> pl.Series:
 
     Where the bank has another number of images than the 64 that the proxy reads, so has this score.
     """
-    ranker = read_ranker(Path(ranker_file.__file__).with_name("width1_rank.toml"))
+    ranker = read_width1_rank()
     n = len(table)
     values = [
         table[name].to_numpy().astype(float)

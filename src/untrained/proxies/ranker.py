@@ -25,10 +25,10 @@ import numpy as np
 
 from untrained.batches import load_batch
 from untrained.errors import BadInputError, DataMissingError, GraphError
-from untrained.graphs.counts import MEANINGS, counts
+from untrained.graphs.counts import MEANINGS
 from untrained.graphs.counts import VERSION as COUNTS_VERSION
 from untrained.graphs.graph import Graph
-from untrained.graphs.modes import Mode, in_order, respond, respond_stages
+from untrained.graphs.modes import Mode, in_order, respond_stages
 from untrained.proxies.base import BoundProxy, Needs, NoScore, Proxy
 from untrained.proxies.network import Network
 from untrained.proxies.predictors import Arrays, Floats, Predictor, Ranks, log_rank, predictor_of, ranks_of
@@ -77,7 +77,7 @@ class Protocol:
         graph = network.graph
         found: dict[str, float] = {}
         if self.counted:
-            counted = counts(graph)
+            counted = network.counts
             found = {name: counted.get(name, 0.0 if name.startswith("live_") else np.nan) for name in self.counted}
         shape = graph.input_shape
         if len(shape) != len(self.input_shape):
@@ -87,7 +87,7 @@ class Protocol:
         connected = not self.inputs
         for one in self.inputs:
             batch = _batch(one, shape, self.input_shape, getattr(graph, "vocabulary", 0))
-            responses = respond(graph, batch, self.modes)
+            responses = network.mode_responses(batch, self.modes)
             connected |= any(response.values.any() for response in responses.values())
             found |= self._named([responses[mode] for mode in self.modes], f"__{one.name}")
             if isinstance(graph, Graph) and any("__stage" in name for name in self.columns):
@@ -334,6 +334,7 @@ def _is(kind: Any, value: Any, what: str) -> Any:
     return value
 
 
+@lru_cache(maxsize=1)
 def read_width1_rank() -> Ranker:
     """The ranker of the proxy `width1_rank`."""
     return read_ranker(Path(__file__).with_name("width1_rank.toml"))

@@ -1,15 +1,8 @@
 """width1_rank: a hundred width-1 statistics in one fixed formula."""
 
-from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING
-
 from untrained.proxies.base import Needs, proxy
 from untrained.proxies.network import Network
 from untrained.types import Batch, Scope
-
-if TYPE_CHECKING:
-    from untrained.proxies.ranker import Ranker
 
 
 @proxy(
@@ -41,11 +34,6 @@ def width1_rank(network: Network, batch: Batch) -> float:
     >>> first > second
     True
     """
-    return _ranker()(network, batch)
+    from untrained.proxies.ranker import read_width1_rank  # here, since listing proxies needs no compiler
 
-
-@lru_cache(maxsize=1)
-def _ranker() -> "Ranker":
-    from untrained.proxies.ranker import read_ranker  # here, since listing proxies needs no compiler
-
-    return read_ranker(Path(__file__).with_name("width1_rank.toml"))
+    return read_width1_rank()(network, batch)
