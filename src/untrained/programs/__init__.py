@@ -1,0 +1,1 @@
+"""Programs: expressions over what a network gives, which are scores. Parsed, never executed as code."""
