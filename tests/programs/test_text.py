@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from programs.trees import trees
 from untrained.errors import BadInputError
 from untrained.programs.kinds import kind_of
 from untrained.programs.operators import OPERATORS
 from untrained.programs.text import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, parse
 from untrained.programs.tree import Kind, Tree, call, constant, terminal
-
-from programs.trees import trees
 
 KINDS = {"weight": Kind.TENSOR, "act_data": Kind.TENSOR, "output_low": Kind.VECTOR, "depth": Kind.SCALAR}
 

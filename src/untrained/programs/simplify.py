@@ -115,7 +115,7 @@ def simplify(tree: Tree, operators: Mapping[str, Operator] | None = None) -> Tre
         A tree of the same value (see above), that is no larger; simplifying it again changes nothing.
 
     >>> from untrained.programs.text import parse
-    >>> simplify(parse("mean(abs(mul(neg(weight), add(1, 2))))")).text
+    >>> simplify(parse("mean(abs(mul(add(1, 2), neg(neg(weight)))))")).text
     'mean_abs(mul(weight, 3.0))'
     """
     operators = OPERATORS if operators is None else operators
