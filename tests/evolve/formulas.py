@@ -1,6 +1,6 @@
 """A small real world: columns of numbers, a formula of some of them as the label, elementwise operators."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from untrained.programs.evaluate import Failure, evaluate
 from untrained.programs.operators import operator_set
 from untrained.programs.program import Program, parse_program
 from untrained.programs.tree import Kind
-from untrained.stats import kendall_tau_b, partial_kendall, undefined_last
+from untrained.stats import undefined_last
 from untrained.types import Status
 
 NAMES = ("params", "flops", "jacob", "noise", "norm")
@@ -42,7 +42,14 @@ class Formulas:
     def evaluate(self, programs: Sequence[Program], part: str, *, floor: float = -1.0) -> list[Evaluation]:
         self.calls.append((part, len(programs)))
         self.n_evaluated += len(programs)
-        return [self._evaluate(program, part, floor) for program in programs]
+        begin = 0 if part == "discovery" else self.n
+        rows = slice(begin, begin + self.n)
+        found = []
+        for columns, labels in self.spaces:
+            values = {name: column[rows] for name, column in columns.items()}
+            scores = evaluate([program.tree for program in programs], values)
+            found.append([self._agreement(score, labels[rows], values["params"], floor) for score in scores])
+        return [self._evaluation(program, spaces) for program, *spaces in zip(programs, *found, strict=True)]
 
     def tune(self, programs: Sequence[Program]) -> list[Program]:
         """Every number rounded to one digit: other constants, sometimes better ones."""
@@ -55,34 +62,28 @@ class Formulas:
             found.append(Program(tree, program.over))
         return found
 
-    def _evaluate(self, program: Program, part: str, floor: float) -> Evaluation:
-        half = max(2, self.n // 4)
-        early = [self._tau(program, space, part, half) for space in self.spaces]
-        if min(early) < floor - 0.5:
-            return Evaluation(Status.OK, "", tuple(early), (0.0,) * len(early), program.tree.size * 1e-3, half)
-        taus = [self._tau(program, space, part, self.n) for space in self.spaces]
-        if all(tau == 0 for tau in taus):
+    def _evaluation(self, program: Program, spaces: list[tuple[float, float, int]]) -> Evaluation:
+        taus, partials, used = zip(*spaces, strict=True)
+        if not any(taus):
             return Evaluation(Status.UNDEFINED, "one value for all", (), (), program.tree.size * 1e-3, self.n)
-        partials = [self._partial(program, space, part) for space in self.spaces]
-        return Evaluation(
-            Status.OK, "", tuple(taus), tuple(partials), program.tree.size * 1e-3, self.n * len(self.spaces)
-        )
+        return Evaluation(Status.OK, "", taus, partials, program.tree.size * 1e-3, sum(used))
 
-    def _scores(self, program: Program, columns: Mapping[str, np.ndarray], rows: slice) -> np.ndarray:
-        (value,) = evaluate([program.tree], {name: column[rows] for name, column in columns.items()})
-        if isinstance(value, Failure):
-            return np.zeros(rows.stop - rows.start)
-        return undefined_last(np.broadcast_to(np.where(np.isfinite(value), value, np.nan), rows.stop - rows.start))
+    def _agreement(
+        self, score: np.ndarray | Failure, labels: np.ndarray, params: np.ndarray, floor: float
+    ) -> tuple[float, float, int]:
+        """Tau, |partial tau given params|, and how many rows were looked at."""
+        if isinstance(score, Failure):
+            return 0.0, 0.0, self.n
+        order = undefined_last(np.broadcast_to(np.where(np.isfinite(score), score, np.nan), self.n))
+        early = tau_b(order[: self.n // 2], labels[: self.n // 2])
+        if early < floor - 0.3:
+            return early, 0.0, self.n // 2
+        tau, with_params, label_params = tau_b(order, labels), tau_b(order, params), tau_b(labels, params)
+        left = (1 - with_params**2) * (1 - label_params**2)
+        return tau, abs(tau - with_params * label_params) / np.sqrt(left) if left > 1e-9 else 0.0, self.n
 
-    def _tau(self, program: Program, space: tuple, part: str, n: int) -> float:
-        begin = 0 if part == "discovery" else self.n
-        rows = slice(begin, begin + n)
-        tau = kendall_tau_b(self._scores(program, space[0], rows), space[1][rows])
-        return 0.0 if np.isnan(tau) else float(tau)
 
-    def _partial(self, program: Program, space: tuple, part: str) -> float:
-        begin = 0 if part == "discovery" else self.n
-        rows = slice(begin, begin + self.n)
-        scores = self._scores(program, space[0], rows)
-        value = partial_kendall(scores, space[1][rows], [space[0]["params"][rows]]).value
-        return 0.0 if np.isnan(value) else abs(float(value))
+def tau_b(x: np.ndarray, y: np.ndarray) -> float:
+    a, b = (np.sign(z[:, None] - z) for z in (x, y))
+    untied = float(np.abs(a).sum() * np.abs(b).sum())
+    return float((a * b).sum()) / np.sqrt(untied) if untied else 0.0
