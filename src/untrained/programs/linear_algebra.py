@@ -185,8 +185,8 @@ def _rows_cost(shape: Shape) -> float:
     cost=_rows_cost,
     origin="registered",
     latex=r"\frac{{\lambda_{{\max}}}}{{\lambda_{{\min}}}}\left({0}{0}^{{\top}}\right)",
-    python="(lambda v: v[-1] / (v[0] if v[0] > len(v) * 2.2e-16 * v[-1] else 0 * v[0]))"
-    "((lambda x: np.linalg.eigvalsh(x @ x.T))"
+    python="(lambda v: v[-1] / np.where(v[0] <= len(v) * 2.2e-16 * v[-1], 0.0, v[0]))"
+    "((lambda x: np.maximum(np.linalg.eigvalsh(x @ x.T), 0))"
     "(np.reshape(np.asarray({0}, float), (np.shape({0})[0], -1))))",
 )
 def sym_eig_ratio(a: Array) -> Any:
@@ -268,7 +268,7 @@ def _svd_cost(shape: Shape) -> float:
     shape=_rows_shape("rank"),
     cost=_svd_cost,
     latex=r"\mathrm{{rank}}\left({0}\right)",
-    python="float(np.linalg.matrix_rank(np.reshape({0}, (np.shape({0})[0], -1))))",
+    python="np.float64(np.linalg.matrix_rank(np.reshape({0}, (np.shape({0})[0], -1))))",
 )
 def rank(a: Array) -> Any:
     """Numerical rank of the rows: singular values above (larger side) x (the type's precision) x (the largest)."""
