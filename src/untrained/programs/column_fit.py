@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from untrained.programs.columns import Floats
+from untrained.programs.columns import Floats, Ints
 from untrained.programs.tree import Tree, call, constant
 from untrained.stats import midranks
 
@@ -73,26 +73,35 @@ def weighted_sum(parts: Sequence[tuple[float, Tree]]) -> Tree:
 
 
 def fit_tree(
-    tree: Tree, names: Mapping[str, int], columns: Floats, target: Floats, *, max_size: int, ridge: float = RIDGE
+    tree: Tree,
+    names: Mapping[str, int],
+    columns: Floats,
+    target: Floats,
+    *,
+    starts: Ints | None = None,
+    max_size: int,
+    ridge: float = RIDGE,
 ) -> Tree:
     """A tree with its terms weighted, and the constants inside them moved, so that it follows a target.
 
     The tree is taken as a sum of terms, each of which gets a weight, as long as it does not grow over `max_size`;
-    terms that hardly matter are left out. See `column_fit_kernels.fit` for what is minimised: weights are drawn to 0, the
-    constants inside to where they are.
+    terms that hardly matter are left out. See `column_fit_kernels.fit` for what is minimised: weights are drawn to 0,
+    the constants inside to where they are.
 
     Args:
         tree: of elementwise operators.
         names: row of `columns` for each terminal.
         columns: shape (columns, rows).
         target: from `normal_scores`, shape (rows,).
+        starts: the first row of each space, and the number of rows: only order within a space counts. None: one space.
         max_size: operators and leaves of the result.
         ridge: share of the target's variance that a doubling of a term costs.
 
     Returns:
         The changed tree; the tree itself where it is undefined somewhere, constant, or cannot be weighted.
     """
-    from untrained.programs import column_fit_kernels, column_kernels as kernels
+    from untrained.programs import column_fit_kernels
+    from untrained.programs import column_kernels as kernels
 
     parts = terms(tree)
     sums = len(parts) > 1 and sum(part.size + 3 for _, part in parts) - 1 <= max_size
@@ -123,7 +132,8 @@ def fit_tree(
         for _, part in parts:  # each term is written as its weight and then itself
             weights[at] = True
             at += 1 + sum(inner.is_constant for inner in part.walk())
-    rho = column_fit_kernels.fit(codes, a, b, constants, free, weights, columns, target, ridge, N_STEPS)
+    bounds = np.array([0, columns.shape[1]]) if starts is None else starts
+    rho = column_fit_kernels.fit(codes, a, b, constants, free, weights, columns, target, bounds, ridge, N_STEPS)
     if math.isnan(rho):
         return tree
     numbers = iter([float(f"{value:.4g}") for value in constants[free].tolist()])
