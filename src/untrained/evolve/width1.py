@@ -10,21 +10,22 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from untrained.engine.bank import Bank
 from untrained.errors import BadInputError
+from untrained.evolve.draws import Draws
+from untrained.evolve.width1_terms import drawn_terms, evaluator, extended
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
 from untrained.programs.column_fit import fit_tree, normal_scores
-from untrained.programs.columns import CHUNK, Labels, compile_trees
+from untrained.programs.columns import CHUNK, Floats, Ints, Labels, compile_trees
 from untrained.programs.operators import Operator, operator_set
 from untrained.programs.program import Program
-from untrained.programs.tree import Kind
+from untrained.programs.tree import Kind, Tree
 from untrained.types import Status
 
-Floats = NDArray[np.float64]
 TOTALS: Final = {"live_convs": r"live_(dw|g)?conv\d+x\d+", "live_pools": r"live_(avg|max)_pool"}
 USELESS: Final = ("ones_like", "zeros_like")  # a constant says no more
+_CANDIDATES: Final = 500  # terms that one is chosen from
 _SINGULAR: Final = 1e-9  # as in stats/partial.py
 
 
@@ -181,23 +182,58 @@ class Width1World:
     def tune(self, programs: Sequence[Program]) -> list[Program]:
         """Programs with weights for the terms that they are sums of, and better constants, see `fit_tree`.
 
-        A program stays as it is unless its fitness on the discovery part rises.
+        Each is also tried with one more term: of many drawn ones (which ones depends on the program alone) that which
+        explains most of what the program leaves. A program stays as it is unless its fitness on the discovery part
+        rises.
         """
-        sides = self._sides["discovery"]
-        matrix = np.ascontiguousarray(np.hstack([side.matrix for side in sides]))
-        target = np.concatenate([side.target for side in sides]) / math.sqrt(len(sides))
-        starts = np.cumsum([0, *[len(side.target) for side in sides]])
+        matrix, target, starts = self._joined
+        evaluate = evaluator(self._index, matrix)
 
-        def work(program: Program) -> Program:
-            tree = fit_tree(program.tree, self._index, matrix, target, starts=starts, max_size=self.max_size)
-            return program if tree is program.tree else Program(tree, program.over)
+        def fitted(tree: Tree) -> Tree:
+            return fit_tree(tree, self._index, matrix, target, starts=starts, max_size=self.max_size)
+
+        def work(program: Program) -> list[Program]:
+            candidates = drawn_terms(Draws("width1 term", program.digest), self.leaf_scales, _CANDIDATES)
+            tree = fitted(program.tree)
+            longer = extended(tree, candidates, evaluate, target, starts, n_terms=1, max_size=self.max_size)
+            trees = [program.tree, tree, *([] if longer is None else [fitted(longer)])]
+            return [Program(tree, "network") for tree in trees]
 
         with ThreadPoolExecutor(max(1, self.workers)) as threads:
-            tuned = list(threads.map(work, programs))
-        before = [evaluation.fitness for evaluation in self._evaluate(programs, "discovery")]
-        after = [evaluation.fitness for evaluation in self._evaluate(tuned, "discovery")]
-        every = zip(programs, tuned, before, after, strict=True)
-        return [new if gained > was else old for old, new, was, gained in every]
+            tried = list(threads.map(work, programs))
+        worth = iter(self._evaluate([program for few in tried for program in few], "discovery"))
+        found = []
+        for few in tried:
+            fitness = [next(worth).fitness for _ in few]
+            found.append(few[fitness.index(max(fitness))])
+        return found
+
+    def start(self, n: int, seed: int) -> list[Program]:
+        """Programs to begin with: sums of terms, each the best of many drawn ones for what the others leave."""
+        matrix, target, starts = self._joined
+        evaluate = evaluator(self._index, matrix)
+
+        def work(i: int) -> Program | None:
+            draws = Draws("width1 start", seed, i)
+            candidates = drawn_terms(draws, self.leaf_scales, _CANDIDATES)
+            n_terms = 2 + draws.below(max(1, self.max_size // 8))
+            tree = extended(None, candidates, evaluate, target, starts, n_terms=n_terms, max_size=self.max_size)
+            if tree is None:
+                return None
+            return Program(
+                fit_tree(tree, self._index, matrix, target, starts=starts, max_size=self.max_size), "network"
+            )
+
+        with ThreadPoolExecutor(max(1, self.workers)) as threads:
+            return list(dict.fromkeys([program for program in threads.map(work, range(n)) if program is not None]))
+
+    @cached_property
+    def _joined(self) -> tuple[Floats, Floats, Ints]:
+        """The discovery part of all spaces: columns, target of length 1, where each space starts."""
+        sides = self._sides["discovery"]
+        starts = np.cumsum([0, *[len(side.target) for side in sides]])
+        matrix = np.ascontiguousarray(np.hstack([side.matrix for side in sides]))
+        return matrix, np.concatenate([side.target for side in sides]) / math.sqrt(len(sides)), starts
 
     def _evaluate(self, programs: Sequence[Program], part: str) -> list[Evaluation]:
         for program in programs:

@@ -13,7 +13,6 @@ from untrained.stats import midranks
 
 RIDGE = 0.01
 N_STEPS = 12
-LEAST_SHARE = 0.01  # of the largest term's spread: smaller terms are left out
 
 
 def normal_scores(labels: ArrayLike) -> Floats:
@@ -84,9 +83,8 @@ def fit_tree(
 ) -> Tree:
     """A tree with its terms weighted, and the constants inside them moved, so that it follows a target.
 
-    The tree is taken as a sum of terms, each of which gets a weight, as long as it does not grow over `max_size`;
-    terms that hardly matter are left out. See `column_fit_kernels.fit` for what is minimised: weights are drawn to 0,
-    the constants inside to where they are.
+    The tree is taken as a sum of terms, each of which gets a weight, as long as it does not grow over `max_size`. See
+    `column_fit_kernels.fit` for what is minimised: weights are drawn to 0, the constants inside to where they are.
 
     Args:
         tree: of elementwise operators.
@@ -133,9 +131,10 @@ def fit_tree(
             weights[at] = True
             at += 1 + sum(inner.is_constant for inner in part.walk())
     bounds = np.array([0, columns.shape[1]]) if starts is None else starts
-    rho = column_fit_kernels.fit(codes, a, b, constants, free, weights, columns, target, bounds, ridge, N_STEPS)
+    rho, scale = column_fit_kernels.fit(codes, a, b, constants, free, weights, columns, target, bounds, ridge, N_STEPS)
     if math.isnan(rho):
         return tree
+    constants[free[weights]] *= scale * math.sqrt(columns.shape[1])  # in units of normal scores
     numbers = iter([float(f"{value:.4g}") for value in constants[free].tolist()])
 
     def written(part: Tree) -> Tree:
@@ -146,5 +145,4 @@ def fit_tree(
     if not sums:
         return written(whole)
     fitted = [(next(numbers), written(part)) for _, part in parts]
-    sign = math.copysign(1.0, rho)
-    return weighted_sum([(sign * weight, part) for weight, part in fitted if weight != 0] or [(1.0, tree)])
+    return weighted_sum([(weight, part) for weight, part in fitted if weight != 0] or [(1.0, tree)])

@@ -223,7 +223,7 @@ def _solve(system: Floats, right: Floats) -> bool:
 def fit(
     codes: Ints, a: Ints, b: Ints, constants: Floats, free: Ints, to_zero: NDArray[np.bool_], columns: Floats,
     target: Floats, starts: Ints, ridge: float, n_steps: int,
-) -> float:  # fmt: skip
+) -> tuple[float, float]:  # fmt: skip
     """Change the free constants of one program so that it correlates with a target: Levenberg and Marquardt's method.
 
     With c the constants, f the program's values, less their mean in each group of rows (a space), and t the target, of
@@ -249,7 +249,8 @@ def fit(
         n_steps: steps tried.
 
     Returns:
-        The correlation at the end; NaN, and nothing changed, where the program is undefined or constant.
+        The correlation before the last step, NaN where the program is undefined or constant and nothing was changed;
+        and the best s at the end.
 
     Source: Kaufman 1975, BIT 15, 49.
     """
@@ -267,7 +268,7 @@ def fit(
     pull, slope, step = np.empty(n_free), np.empty(n_free), np.empty(n_free)
     for k in range(n_free):
         pull[k] = 0.0 if to_zero[k] else constants[free[k]]
-    tried, damping, loss, rho = constants.copy(), 1e-2, np.inf, np.nan
+    tried, damping, loss, rho, scale = constants.copy(), 1e-2, np.inf, np.nan, 0.0
     for round_ in range(n_steps):
         for r in range(n_rows):
             f[r] = forward(codes, a, b, constants, columns, r, values)
@@ -276,7 +277,7 @@ def fit(
                 jacobian[k, r] = adjoints[free[k]]
         rho = _correlation(f, target, starts)
         if math.isnan(rho):
-            return rho
+            return rho, 0.0
         square = _dot(f, f)
         scale = _dot(f, target) / square
         for r in range(n_rows):
@@ -320,4 +321,4 @@ def fit(
         damping = max(damping / 10, 1e-6)
         if gained < 1e-5:
             break
-    return rho
+    return rho, scale
