@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from untrained.proxies.base import NoScore
-from untrained.proxies.determinants import log_determinants
+from untrained.programs.determinants import log_determinants
 from untrained.proxies.statistics import LayerStatistics
 from untrained.types import Status
 
