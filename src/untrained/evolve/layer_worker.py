@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from untrained.evolve.layer_tensors import UNITS, LayerProtocol, NetworkTensors
+from untrained.evolve.layer_tensors import UNITS, Array, LayerProtocol, NetworkTensors
 from untrained.evolve.statistics_cache import DamagedError, StatisticsCache
 from untrained.programs.evaluate import Failure, Plan
 from untrained.programs.program import reduce_layers
-from untrained.programs.tree import Tree
+from untrained.programs.tree import Tree, terminal
 from untrained.spaces import Space, find_space
 
 REDUCTIONS: Final = ("mean", "sum", "log_sum", "last")
@@ -122,12 +122,12 @@ def _run_unit(
     if run:
         plan = _plan(run)
         for i in range(n_units):
-            outcomes = plan.run(tensors.read(unit, i, plan.terminals))
-            for tree, outcome in zip(run, outcomes, strict=True):
+            outcomes = plan.run(tensors.read(unit, i, plan.terminals), _mean)
+            for tree, outcome in zip(run, outcomes, strict=False):
                 if isinstance(outcome, Failure):
                     failures.setdefault(tree, outcome.reason)
                 else:
-                    values[tree].append(reduce_layers("network", [outcome]))  # mean of its elements
+                    values[tree].append(outcome)
     found = []
     for tree, reason in zip(trees, refused, strict=True):
         if not reason and not values[tree]:
@@ -141,7 +141,13 @@ def _run_unit(
 
 @lru_cache(maxsize=8)
 def _plan(trees: tuple[Tree, ...]) -> Plan:
-    return Plan(trees)
+    """A plan that always reads a tensor, since it gives constants its type: that must not depend on other programs."""
+    return Plan((*trees, terminal("weight")))
+
+
+def _mean(value: Array) -> float:
+    """Value of a layer."""
+    return reduce_layers("network", [value])
 
 
 def _refuse(tensors: NetworkTensors, unit: str, tree: Tree) -> str:

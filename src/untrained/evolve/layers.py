@@ -294,11 +294,13 @@ class LayersWorld:
         Sum of the operators' costs over all layers, at a nanosecond each, plus NS_PER_MAC for each multiply-accumulate
         and image of a forward pass, and twice that of a backward pass.
         """
-        unit, tree = _asked(program)
+        asked = _asked(program)
         self.prepare("discovery")
         reference = self._reference
-        steps = sum([n * self._cost(program, shapes) for shapes, n in Counter(reference.units[unit]).items()])
-        names = tree.terminals()
+        plan = self._plan(asked)
+        found = Counter(_complete(plan, reference.units[asked.unit]))
+        steps = sum([n * plan.costs(dict(shapes))[0] for shapes, n in found.items()])
+        names = plan.terminals
         forward = {name.rpartition("_")[2] for name in names if name != "weight"}
         if "perturb" in forward or "loss" in forward:
             forward = forward - {"loss"} | {"data"}
@@ -314,3 +316,50 @@ class LayersWorld:
         numbers = [n for numbers in self._parts["discovery"].numbers for n in numbers]
         ordered = sorted(numbers, key=lambda n: (self._surveys[n].macs, self._networks[n]))
         return self._surveys[ordered[len(ordered) // 2]]
+
+    def _plan(self, asked: Asked) -> Plan:
+        if asked not in self._plans:
+            self._plans[asked] = Plan([asked.tree], max_cost=MAX_LAYER_COST, operators=self.operators)
+        return self._plans[asked]
+
+    def _refuse(self, program: Program, part: _Part) -> Evaluation | None:
+        """What is said of a program that is not to be run at all."""
+        status, reason = self._reason(program, part)
+        nothing = (math.nan,) * len(part.labelled)
+        return Evaluation(status, reason, nothing, (0.0,) * len(nothing), 0.0, 0) if reason else None
+
+    def _reason(self, program: Program, part: _Part) -> tuple[Status, str]:
+        if program.over not in (*LAYERS, *WEIGHTS):
+            return Status.UNSUPPORTED, f"{program.over} is not over layers or weights"
+        asked = _asked(program)
+        for name in asked.tree.terminals():
+            if name not in UNITS[asked.unit]:
+                return Status.UNSUPPORTED, f"{name} is not measured on {asked.unit}"
+        try:
+            plan = self._plan(asked)
+        except BadInputError as error:
+            return Status.UNSUPPORTED, str(error)
+        costs: dict[Signature, float] = {}
+        for numbers in part.numbers:
+            for n in numbers:
+                cost = 0.0
+                for shapes in _complete(plan, self._surveys[n].units[asked.unit]):
+                    if shapes not in costs:
+                        (failure,) = plan.failures(dict(shapes))
+                        if failure is not None and failure.status is not Status.UNDEFINED:
+                            return failure.status, failure.reason
+                        costs[shapes] = plan.costs(dict(shapes))[0]
+                    cost += costs[shapes]
+                if cost > MAX_NETWORK_COST:
+                    reason = f"the program would take {cost:.3g} steps on a network, at most {MAX_NETWORK_COST:.3g} may"
+                    return Status.TIMEOUT, reason
+        return Status.OK, ""
+
+
+def _asked(program: Program) -> Asked:
+    return Asked(program.over.partition("_")[0], program.tree)
+
+
+def _complete(plan: Plan, units: Sequence[Signature]) -> list[Signature]:
+    """Shapes of the layers or weights that have all that is read."""
+    return [shapes for shapes in units if {name for name, _ in shapes} >= set(plan.terminals)]
