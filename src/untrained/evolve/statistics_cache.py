@@ -46,7 +46,7 @@ class StatisticsCache:
     budget: float = float("inf")
 
     def get(self, space: Space, arch: Arch, protocol: LayerProtocol) -> NetworkTensors:
-        """The tensors of a network: from disk where they are there and whole, or else measured and, if they fit, kept."""
+        """The tensors of a network: from disk where they are whole, or else measured and, if they fit, kept."""
         path = self._path(space, arch, protocol)
         found = _load(path) if path is not None else None
         return self.measure(space, arch, protocol) if found is None else found
