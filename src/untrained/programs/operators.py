@@ -1,61 +1,75 @@
-"""The operators of programs: one decorated function each, of arrays, which never changes what it reads."""
+"""All operators of programs, and named sets of them.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+>>> sorted(operator_set("paper").keys() - operator_set("eznas").keys())
+['sub']
+>>> import numpy as np
+>>> float(OPERATORS["frobenius"].fn(np.array([3.0, 4.0])))
+5.0
+"""
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Final
 
-from untrained.programs.tree import Kind
+from untrained.errors import BadInputError
+from untrained.programs import elementwise, linear_algebra, reductions, rescaling  # noqa: F401 (they fill OPERATORS)
+from untrained.programs.operator import (
+    MAX_ELEMENTS,
+    MAX_STEPS,
+    OPERATORS,
+    Array,
+    Operator,
+    Shape,
+    TooCostlyError,
+    TooLargeError,
+    UndefinedError,
+)
 
-Array = NDArray[np.floating[Any]]
-Shape = tuple[int, ...]
-MAX_ELEMENTS: Final = 1 << 26  # of any value of a program
+__all__ = [
+    "MAX_ELEMENTS",
+    "MAX_STEPS",
+    "OPERATORS",
+    "SETS",
+    "VERSION",
+    "Array",
+    "Operator",
+    "Shape",
+    "TooCostlyError",
+    "TooLargeError",
+    "UndefinedError",
+    "operator_set",
+]
+
+VERSION: Final = 1  # raised whenever an operator gives other numbers
+
+SETS: Final[Mapping[str, Callable[[Operator], bool]]] = MappingProxyType(
+    {
+        "eznas": lambda operator: operator.origin == "registered",
+        "paper": lambda operator: operator.origin == "registered" or operator.name == "sub",
+        "all": lambda operator: True,  # noqa: ARG005
+        "elementwise": lambda operator: operator.elementwise,
+    }
+)
 
 
-class UndefinedError(Exception):
-    """An operator has no value for these arrays; the message says why."""
+def operator_set(name: str, disabled: Collection[str] = ()) -> Mapping[str, Operator]:
+    """Operators by the name of a set, without some of them.
 
+    Args:
+        name: "eznas" (the 33 that EZNAS's program registers), "paper" (34: with `sub`), "all", or "elementwise" (all
+            that scalars are enough for).
+        disabled: names of operators to leave out, of any set.
 
-class TooLargeError(Exception):
-    """A value of a program would have more than MAX_ELEMENTS elements, or cost too much; the message says how many."""
+    Raises:
+        BadInputError: no such set or operator.
 
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator.
-
-    Attributes:
-        name: how programs call it.
-        arity: how many arguments it has.
-        fn: of so many arrays to an array of the same dtype; raises UndefinedError; never changes its arguments.
-        kind: kinds of the arguments to the kind of the result; None where it cannot be applied to such kinds.
-        shape: shapes of the arguments to the shape of the result; raises UndefinedError where there is none.
-        cost: elementary steps (about a nanosecond each) from the shapes of the arguments.
-        origin: "registered" or "unregistered" (in EZNAS's program), or "own".
-        elementwise: applied to one element of each argument at a time, so that scalars are enough to know it.
-        latex: a format with {0} and {1} for the arguments.
-        python: a NumPy expression, as a format with {0} and {1}.
-        summary: in one line, for people.
+    >>> len(operator_set("eznas")), "exp" in operator_set("eznas", disabled=("exp", "det"))
+    (33, False)
     """
-
-    name: str
-    arity: int
-    fn: Callable[..., Array]
-    kind: Callable[..., Kind | None]
-    shape: Callable[..., Shape]
-    cost: Callable[..., float]
-    origin: str
-    elementwise: bool
-    latex: str
-    python: str
-    summary: str
-
-
-OPERATORS: dict[str, Operator] = {}
-
-
-def operator_set(name: str) -> Mapping[str, Operator]:
-    """Operators by the name of a set: "eznas" (the 33 that EZNAS's program registers), "paper", "all", "elementwise"."""
-    raise NotImplementedError
+    if name not in SETS:
+        raise BadInputError(f"operators: the set must be one of {', '.join(SETS)}, got {name!r}.")
+    for unknown in sorted(set(disabled) - OPERATORS.keys()):
+        raise BadInputError(
+            f"operators to disable: there is none named {unknown!r}. There are: {', '.join(OPERATORS)}."
+        )
+    return {key: found for key, found in OPERATORS.items() if SETS[name](found) and key not in disabled}

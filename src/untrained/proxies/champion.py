@@ -318,7 +318,7 @@ def _check(champion: Champion) -> None:
     if champion.terminals == LAYERS:
         if champion.weights is None:
             raise BadInputError("a program of layers needs weights.")
-        check_weights("champion", *vars(champion.weights).values(), "live")
+        check_weights("champion", champion.weights.init, champion.weights.seed, champion.weights.dtype, "live")
         if len(champion.inputs) != 1 or len(shape) != 3:
             raise BadInputError("a program of layers has one input, of images.")
     else:

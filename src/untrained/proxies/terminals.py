@@ -234,7 +234,7 @@ def _responses(
 
     known = {one.name: one for one in inputs}
     fitted = shape or shape_like([name for _, name in wanted.values()])
-    found = {}
+    found: dict[str, Array] = {}
     for one in dict.fromkeys([name for _, name in wanted.values()]):
         named = {name: mode for name, (mode, of) in wanted.items() if of == one}
         source = known.get(one, Input(one, N_IMAGES))
@@ -247,7 +247,7 @@ def _responses(
 
 
 def _scaled(name: str, response: "Response") -> Array:
-    """values * 2**exponent, unless float64 cannot hold it."""
+    """The values times 2**exponent, unless float64 cannot hold it."""
     if not response.exponent:
         return response.values
     with np.errstate(over="ignore", under="ignore"):
