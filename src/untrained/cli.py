@@ -11,7 +11,7 @@ import typer
 from untrained.cli_bank import bank
 from untrained.cli_calibrate import calibrate
 from untrained.cli_data import app as data
-from untrained.cli_lists import proxies, spaces
+from untrained.cli_lists import operators, proxies, spaces
 from untrained.cli_options import (
     ArchsFile,
     Classes,
@@ -264,6 +264,7 @@ app.command()(bank)
 app.command()(calibrate)
 app.command()(spaces)
 app.command()(proxies)
+app.command()(operators)
 
 
 @app.command()
