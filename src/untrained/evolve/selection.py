@@ -1,7 +1,7 @@
 """Which programs live on and which have children."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import moocore
 import numpy as np
@@ -26,6 +26,9 @@ class Individual:
         origin: how it came about.
         generation: when it was evaluated.
         island: where.
+        fitness: see `Evaluation.fitness`.
+        size: operators and leaves.
+        text: of the program.
     """
 
     program: Program
@@ -34,16 +37,14 @@ class Individual:
     origin: str
     generation: int
     island: int
+    fitness: float = field(init=False)
+    size: int = field(init=False)
+    text: str = field(init=False)
 
-    @property
-    def fitness(self) -> float:
-        """See `Evaluation.fitness`."""
-        return self.evaluation.fitness
-
-    @property
-    def size(self) -> int:
-        """Operators and leaves."""
-        return self.program.tree.size
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fitness", self.evaluation.fitness)
+        object.__setattr__(self, "size", self.program.tree.size)
+        object.__setattr__(self, "text", self.program.text)
 
     @property
     def fingerprint(self) -> tuple[object, ...]:
@@ -54,7 +55,7 @@ class Individual:
 
 def by_fitness(individual: Individual) -> tuple[float, int, str]:
     """Sorts the best first; of equally good ones the smallest, then by text."""
-    return -individual.fitness, individual.size, individual.program.text
+    return -individual.fitness, individual.size, individual.text
 
 
 def best(individuals: Sequence[Individual], n: int) -> list[Individual]:
@@ -78,7 +79,7 @@ def tournament(draws: Draws, individuals: Sequence[Individual], size: int, parsi
     drawn = [draws.choice(individuals) for _ in range(size)]
     bar = max([individual.fitness for individual in drawn]) - parsimony
     near = [individual for individual in drawn if individual.fitness >= bar]
-    return min(near, key=lambda one: (one.size, -one.fitness, one.program.text))
+    return min(near, key=lambda one: (one.size, -one.fitness, one.text))
 
 
 def objectives(individuals: Sequence[Individual], names: Sequence[str]) -> Floats:
