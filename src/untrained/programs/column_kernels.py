@@ -21,13 +21,14 @@ OPCODES: Final = {
             "add", "sub", "mul", "safe_divide", "maximum", "minimum", "less", "greater", "equal",
             "neg", "abs", "square", "sqrt_abs", "exp", "log", "abs_log", "log1p_abs", "reciprocal",
             "relu", "sign", "heaviside", "sigmoid", "tanh", "is_positive", "is_negative",
+            "ones_like", "zeros_like",
         )
     )
 }  # fmt: skip
 # The compiler takes constants from names, not from dictionaries.
 ADD, SUB, MUL, SAFE_DIVIDE, MAXIMUM, MINIMUM, LESS, GREATER, EQUAL = range(2, 11)
 NEG, ABS, SQUARE, SQRT_ABS, EXP, LOG, ABS_LOG, LOG1P_ABS, RECIPROCAL = range(11, 20)
-RELU, SIGN, HEAVISIDE, SIGMOID, TANH, IS_POSITIVE, IS_NEGATIVE = range(20, 27)
+RELU, SIGN, HEAVISIDE, SIGMOID, TANH, IS_POSITIVE, IS_NEGATIVE, ONES_LIKE, ZEROS_LIKE = range(20, 29)
 SMALLEST_DIVISOR: Final = 1e-12  # safe_divide gives 0 for smaller ones
 
 Floats = NDArray[np.float64]
@@ -105,22 +106,22 @@ def _unary(code: int, a: Floats, out: Floats) -> None:
             out[r] = 0.0 if a[r] <= 0 else a[r]
     elif code == SIGN:
         for r in range(n):
-            out[r] = a[r] if a[r] != a[r] else (1.0 if a[r] > 0 else (-1.0 if a[r] < 0 else 0.0))
-    elif code == HEAVISIDE:
-        for r in range(n):
-            out[r] = a[r] if a[r] != a[r] else (1.0 if a[r] > 0 else 0.0)
+            out[r] = 1.0 if a[r] > 0 else (-1.0 if a[r] < 0 else 0.0)
     elif code == SIGMOID:
         for r in range(n):
             out[r] = 1.0 / (1.0 + math.exp(-a[r]))
     elif code == TANH:
         for r in range(n):
             out[r] = math.tanh(a[r])
-    elif code == IS_POSITIVE:
+    elif code in (HEAVISIDE, IS_POSITIVE):
         for r in range(n):
             out[r] = 1.0 if a[r] > 0 else 0.0
     elif code == IS_NEGATIVE:
         for r in range(n):
             out[r] = 1.0 if a[r] < 0 else 0.0
+    elif code in (ONES_LIKE, ZEROS_LIKE):
+        for r in range(n):
+            out[r] = 1.0 if code == ONES_LIKE else 0.0
 
 
 @_jit
