@@ -1,4 +1,4 @@
-"""Checkers of what the project promises of every space, proxy and table; for plugin authors too.
+"""Checkers of what the project promises of every space, proxy, table and operator; for plugin authors too.
 
 Each raises AssertionError, saying what is broken, or returns None:
 
@@ -6,8 +6,11 @@ Each raises AssertionError, saying what is broken, or returns None:
 >>> check_space(SPACES["nasbench201"], n=5)
 """
 
-from collections.abc import Callable
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +20,8 @@ from untrained.errors import OutOfSpaceError
 from untrained.graphs import cost
 from untrained.graphs.canonical import simplify
 from untrained.graphs.modes import Mode
+from untrained.programs.operators import OPERATORS, Array, Operator, Shape, UndefinedError
+from untrained.programs.tree import Kind
 from untrained.proxies import BoundProxy, Needs, Network, NoScore, Proxy
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.tables import Table
@@ -123,6 +128,105 @@ def check_table(table: Table) -> None:
             _require(bool((known >= 0).all() and (known <= 1).all()), f"{truth.column} is not a fraction")
         for text in truth.arch[:: max(1, len(truth.arch) // 100)]:
             _require(space.format(space.parse(text)) == text, f"{truth.column}: {text} is not in the space's form")
+
+
+SHAPES: tuple[Shape, ...] = ((), (1,), (5,), (0,), (4, 4), (3, 5), (0, 3), (2, 3, 4, 4), (2, 3, 4, 5), (2, 0, 3, 3))
+PLAIN = ("normal", "negative", "zeros")  # `Operator.python` must be prepared for these, if there are elements
+
+
+def check_operator(operator: Operator | str) -> None:
+    """Static rules that say what happens, NaN and infinity without warnings, nothing changed, equal twice.
+
+    Arrays of zeros, negative, huge, tiny, infinite and NaN elements, of none, and of 0, 1, 2 and 4 dimensions are given
+    to it in float32 and float64, all of them read-only.
+
+    Args:
+        operator: or the name of one of OPERATORS.
+    """
+    found = OPERATORS[operator] if isinstance(operator, str) else operator
+    _require(found.origin in ("registered", "unregistered", "own"), f"{found.name}: no such origin: {found.origin}")
+    _require(bool(found.summary), f"{found.name} needs a docstring")
+    for form in (found.latex, found.python):
+        written = form.format("first_argument", "second_argument")
+        _require("first_argument" in written, f"{found.name}: its argument is not in {form!r}")
+        _require(("second_argument" in written) == (found.arity > 1), f"{found.name}: arguments of {form!r}")
+    n_defined = 0
+    for shapes in itertools.product(SHAPES, repeat=found.arity):
+        kinds = [Kind(min(len(shape), 3)) for shape in shapes]
+        try:
+            shape = found.result_shape(*shapes)
+        except UndefinedError as undefined:
+            _require(bool(str(undefined)), f"{found.name} of {shapes} is undefined for no reason")
+            arrays = [np.zeros(shape, np.float32) for shape in shapes]
+            message = f"{found.name} of {shapes} has no shape, but does not raise UndefinedError"
+            _require(_raises(UndefinedError, partial(found.fn, *arrays)), message)
+            continue
+        n_defined += 1
+        kind, steps = found.kind(*kinds), found.cost(*shapes)
+        expected = Kind(min(len(shape), 3))
+        _require(kind is expected, f"{found.name} of {shapes} is of kind {expected!r}, kind() says {kind!r}")
+        _require(0 < steps < np.inf, f"{found.name} of {shapes} would take {steps} steps")
+        contents = dict(_contents(shapes))
+        equal = len(set(shapes)) == 1
+        for content in contents if equal else PLAIN[:1]:
+            for dtype in (np.float32, np.float64)[: 1 + equal]:
+                _check_call(found, [np.array(array, dtype) for array in contents[content]], shape, content)
+    _require(n_defined > 0, f"{found.name} is undefined everywhere")
+
+
+def _contents(shapes: tuple[Shape, ...]) -> Iterator[tuple[str, list[Any]]]:
+    """Arrays of these shapes, by what is in them."""
+    rng = np.random.default_rng(0)
+    normal = [np.asarray(rng.normal(size=shape)) for shape in shapes]
+    yield "normal", normal
+    yield "negative", [-1 - np.abs(array) for array in normal]
+    yield "zeros", [np.zeros(shape) for shape in shapes]
+    yield "ones", [np.ones(shape) for shape in shapes]
+    yield "huge", [array * 1e38 for array in normal]
+    yield "tiny", [array * 1e-38 for array in normal]
+    for name, number in (("infinity", np.inf), ("minus infinity", -np.inf), ("NaN", np.nan)):
+        yield f"some {name}", [np.where(array > 0, number, array) for array in normal]
+        yield f"all {name}", [np.full(shape, number) for shape in shapes]
+
+
+def _check_call(operator: Operator, arrays: list[Array], shape: Shape, content: str) -> None:
+    """One call of an operator, whose result has a shape."""
+    of = f"{operator.name} of {content}, shapes {[array.shape for array in arrays]}, {arrays[0].dtype}"
+    before = [array.copy() for array in arrays]
+    for array in arrays:
+        array.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        out = operator.fn(*arrays)
+        again = operator.fn(*arrays)
+    _require(isinstance(out, np.ndarray) and out.shape == shape, f"{of}: the result is no array of shape {shape}")
+    _require(out.dtype == arrays[0].dtype, f"{of}: the result is {out.dtype}")
+    _require(out.tobytes() == again.tobytes(), f"{of}: another result in the second call")
+    same = all(array.tobytes() == old.tobytes() for array, old in zip(arrays, before, strict=True))
+    _require(same, f"{of}: the arguments are changed")
+    close = partial(np.allclose, rtol=1e-5, atol=0, equal_nan=True)
+    with np.errstate(all="ignore"):
+        if operator.compute is not None:
+            bare = np.asarray(operator.compute(*arrays))
+            _require(bare.shape == shape and close(bare, out), f"{of}: compute() and fn() differ")
+        if operator.elementwise:
+            full = [np.broadcast_to(array, shape) for array in arrays]
+            some = list(np.ndindex(shape))[:: max(1, out.size // 5)]
+            alone = [operator.fn(*[array[at] for array in full]) for at in some]
+            _require(close(alone, [out[at] for at in some]), f"{of}: elements alone give {alone}")
+        if operator.elementwise or (content in PLAIN and all(array.size for array in arrays)):
+            written = _run_python(operator, arrays)
+            tolerance = 1e-3 if out.dtype == np.float32 else 1e-8
+            fits = np.shape(written) == shape and np.allclose(written, out, tolerance, tolerance, equal_nan=True)
+            _require(fits, f"{of}: {operator.python!r} is {written}, fn() {out}")
+
+
+def _run_python(operator: Operator, arrays: list[Array]) -> Any:
+    """What the operator's NumPy text computes. The text is its author's, as its functions are."""
+    text = operator.python.format("a", "b")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # np.mean warns of means of nothing
+        return eval(text, {"np": np, **dict(zip("ab", arrays, strict=False))})  # noqa: S307
 
 
 def _read_everything(network: Network, bound: BoundProxy, batch: Batch) -> None:

@@ -185,8 +185,8 @@ def _rows_cost(shape: Shape) -> float:
     cost=_rows_cost,
     origin="registered",
     latex=r"\frac{{\lambda_{{\max}}}}{{\lambda_{{\min}}}}\left({0}{0}^{{\top}}\right)",
-    python="(lambda v: v[-1] / (v[0] if v[0] > len(v) * 2.2e-16 * v[-1] else 0 * v[0]))"
-    "((lambda x: np.linalg.eigvalsh(x @ x.T))"
+    python="(lambda v: v[-1] / np.where(v[0] <= len(v) * 2.2e-16 * v[-1], 0.0, v[0]))"
+    "((lambda x: np.maximum(np.linalg.eigvalsh(x @ x.T), 0))"
     "(np.reshape(np.asarray({0}, float), (np.shape({0})[0], -1))))",
 )
 def sym_eig_ratio(a: Array) -> Any:

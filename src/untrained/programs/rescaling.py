@@ -61,32 +61,35 @@ def softmax(a: Array) -> Any:
 # --- unregistered there
 
 
-def _normal(name: str, a: Array) -> Any:
+ADDED, DRAWN = seed_for("operator", "add_noise"), seed_for("operator", "normal_like")
+_NORMAL = "np.random.default_rng([{seed}, *np.shape({{0}})]).standard_normal(np.shape({{0}}))"
+
+
+def _normal(seed: int, a: Array) -> Any:
     """N(0, 1) in the array's shape and type, the same for every array of the shape."""
-    rng = np.random.default_rng(seed_for("operator", name, a.shape))
-    return np.asarray(rng.standard_normal(a.shape), a.dtype)
+    return np.asarray(np.random.default_rng([seed, *a.shape]).standard_normal(a.shape), a.dtype)
 
 
 @_one(
     cost=per_element(15.0),
     origin="unregistered",
     latex=r"\left({0} + \tfrac{{1}}{{10}} N(0, 1)\right)",
-    python="({0} + 0.1 * normal('add_noise', np.shape({0})))",
+    python=f"({{0}} + 0.1 * {_NORMAL.format(seed=ADDED)})",
 )
 def add_noise(a: Array) -> Any:
     """With 0.1 N(0, 1) added, the noise a function of the shape alone, so that a score is a pure function."""
-    return a + a.dtype.type(NOISE) * _normal("add_noise", a)
+    return a + a.dtype.type(NOISE) * _normal(ADDED, a)
 
 
 @_one(
     cost=per_element(15.0),
     origin="unregistered",
     latex=r"N(0, 1)^{{\left|{0}\right|}}",
-    python="normal('normal_like', np.shape({0}))",
+    python=_NORMAL.format(seed=DRAWN),
 )
 def normal_like(a: Array) -> Any:
     """N(0, 1) in the shape of the argument, a function of the shape alone."""
-    return _normal("normal_like", a)
+    return _normal(DRAWN, a)
 
 
 # --- own

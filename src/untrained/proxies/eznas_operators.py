@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from untrained.proxies.base import NoScore
 from untrained.programs.determinants import log_determinants
+from untrained.proxies.base import NoScore
 from untrained.proxies.statistics import LayerStatistics
 from untrained.types import Status
 
