@@ -104,7 +104,9 @@ def _operator_page(found: "Operator") -> str:
         "NumPy": found.python.format("a", "b"),
         "LaTeX": found.latex.format("a", "b"),
         "origin": _origin(found),
-        "width-1": "yes: it is applied to single elements" if found.elementwise else "no: it needs more than one number",
+        "width-1": "yes: it is applied to single elements"
+        if found.elementwise
+        else "no: it needs more than one number",
         "kinds": "\n            ".join(kinds),
     }
     called = f"{found.name}({', '.join('ab'[: found.arity])})"

@@ -22,8 +22,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from untrained.engine import plan, run
 from untrained.engine.folder import (
     claim,
@@ -41,7 +39,14 @@ from untrained.proxies.champion import Champion, Fitness, Splits, bound_champion
 from untrained.report.compare import join
 from untrained.report.labelled import Field, labelled_field
 from untrained.report.leaderboard import Board, board
-from untrained.report.search_worlds import WIDTH1, LayerTerminals, Opened, Terminals, Watch, Width1Terminals, need_evolve
+from untrained.report.search_worlds import (
+    WIDTH1,
+    Opened,
+    Terminals,
+    Watch,
+    Width1Terminals,
+    need_evolve,
+)
 from untrained.spaces import Space, find_space
 from untrained.stats import PairedTest, paired_kendall, undefined_last
 from untrained.tables import Truth, load_truth
@@ -54,6 +59,8 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 PRESETS: Final = ("default", "eznas", "eznas_program")
 OPERATORS: Final = {"default": "all", "eznas": "paper", "eznas_program": "eznas"}
+CHAMPION: Final = "champion"
+RANDOM: Final = "random"
 _PARTS: Final = ("banks", "statistics", "search", "random", "scores")
 _JUDGED: Final = 1000  # networks of layers that are judged if not said otherwise: each is a full network
 _BASELINES: Final = "params,depth"
@@ -66,16 +73,13 @@ class Judged:
 
     Attributes:
         space: name of the space.
-        board: the champion, `params`, `depth` and, if there was one, the champion of random search, best first.
-        champion: what the champion is called on the board.
-        random: what that of random search is; None without one, or where both are the same program.
-        ahead_of_random: the champion's tau minus that of random search's, undefined scores ranked last.
+        board: `champion`, `params`, `depth` and, if there was a search at random that found another program, what that
+            found, `random`; best first.
+        ahead_of_random: the champion's tau minus that of `random`, undefined scores ranked last.
     """
 
     space: str
     board: Board
-    champion: str
-    random: str | None
     ahead_of_random: PairedTest | None
 
 
@@ -201,9 +205,7 @@ def discover(
     _open(out, protocol, fields)
     opened = terminals.open(fields, allowed, out, n_workers, watch)
     about = {**protocol, **opened.about}
-    found = evolve(
-        opened.world, chosen, seed, out / "search", on_step, about=about, leaf_scales=opened.scales
-    )
+    found = evolve(opened.world, chosen, seed, out / "search", on_step, about=about, leaf_scales=opened.scales)
     champion = _champion(found, opened, fields, protocol)
     write_bytes(out / "champion.toml", champion_text(champion).encode())
     random = None
@@ -271,7 +273,9 @@ def _judges(fields: Sequence[Field], judge: Sequence[str | Truth]) -> list[list[
     for place, one in enumerate(judge):
         truth = load_truth(one) if isinstance(one, str) else one
         if truth.space is None and len(judge) != len(fields) and len(fields) > 1:
-            raise BadInputError(f"{truth.source} does not say its space. Give one --judge for each space, in their order.")
+            raise BadInputError(
+                f"{truth.source} does not say its space. Give one --judge for each space, in their order."
+            )
         name = truth.space or names[place % len(names)]
         if name not in found:
             raise BadInputError(f"{truth.source} is of {name}, which is none of {', '.join(names)}.")
@@ -320,9 +324,11 @@ def _champion(found: "Found", opened: Opened, fields: Sequence[Field], protocol:
         inputs=opened.inputs(one.program),
         task=opened.task,
         splits=Splits(
-            "+".join([split["digest"] for split in splits]),
-            *[sum([split[part] for split in splits]) for part in ("discovery", "validation", "held_out")],
-            protocol["seed"],
+            digest="+".join([split["digest"] for split in splits]),
+            discovery=sum([split["discovery"] for split in splits]),
+            validation=sum([split["validation"] for split in splits]),
+            held_out=sum([split["held_out"] for split in splits]),
+            seed=protocol["seed"],
         ),
         fitness=Fitness(one.discovery.fitness, one.validation.fitness),
         weights=opened.weights,
@@ -373,6 +379,8 @@ def _judge(
         seconds: dict[str, dict[str, float]] = {}
         for arch, proxy, took in scores.frame.select("arch", "proxy", "seconds").iter_rows():
             seconds.setdefault(proxy, {})[arch] = took
-        name = None if theirs is None else theirs.text
-        found.append(Judged(field.space.name, board(joined, seconds), mine.text, name, ahead))
+        called = {mine.text: CHAMPION} | ({} if theirs is None else {theirs.text: RANDOM})
+        whole = board(joined, seconds)
+        entries = [dataclasses.replace(entry, proxy=called.get(entry.proxy, entry.proxy)) for entry in whole.entries]
+        found.append(Judged(field.space.name, dataclasses.replace(whole, entries=tuple(entries)), ahead))
     return found

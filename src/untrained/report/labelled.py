@@ -122,7 +122,10 @@ def labelled_field(
     for key, archs in units.items():
         values = [known[text] for text in archs if text in known]
         if values:
-            means[key], n_trained[key] = (sum(values) / len(values)) * (1 if truth.higher_is_better else -1), len(values)
+            means[key], n_trained[key] = (
+                (sum(values) / len(values)) * (1 if truth.higher_is_better else -1),
+                len(values),
+            )
     parts = split(units, n_discovery, n_validation, seed, kept, [key for key in units if key not in means])
     if n_held_out is not None and not 2 <= n_held_out <= len(parts.held_out):
         raise BadInputError(
@@ -170,4 +173,3 @@ def _by_arch(truth: Truth, space: Space, wanted: Collection[str]) -> dict[str, f
         if own in wanted:
             found.setdefault(own, []).extend(values)
     return {text: sum(values) / len(values) for text, values in found.items()}
-

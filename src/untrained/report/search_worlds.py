@@ -88,12 +88,14 @@ class LayerTerminals:
         protocol: images and weights.
         unit: "layers" (every ReLU, convolution and batch norm in a row) or "weights".
         only_mean: whether a network's score is always the mean over layers, as EZNAS's is.
-        cache_bytes: that tensors may take on disk.
+        folder: where tensors are kept; None is in the folder of the search.
+        cache_bytes: that they may take there.
     """
 
     protocol: "LayerProtocol"
     unit: str = "layers"
     only_mean: bool = False
+    folder: Path | None = None
     cache_bytes: float = math.inf
 
     scope = Scope.KEY
@@ -120,8 +122,8 @@ class LayerTerminals:
             reduced = self.protocol.task(field.space).input_shape != field.space.task.input_shape
             if reduced and self.protocol.batch not in NAMED:
                 raise BadInputError(
-                    f"champions make their images again from their name, and {self.protocol.batch} has them in one size "
-                    f"only. Give --side {field.space.task.input_shape[-1]}, or --batch {', '.join(NAMED)}."
+                    f"champions make their images again from their name, and {self.protocol.batch} has one size only. "
+                    f"Give --side {field.space.task.input_shape[-1]}, or --batch {', '.join(NAMED)}."
                 )
 
     def about(self) -> dict[str, Any]:
@@ -141,7 +143,7 @@ class LayerTerminals:
             [field.discovery for field in fields],
             [field.validation for field in fields],
             protocol=self.protocol,
-            cache=StatisticsCache(out / "statistics", self.cache_bytes),
+            cache=StatisticsCache(self.folder or out / "statistics", self.cache_bytes),
             operators=operators,
             overs=[over for over in overs if not self.only_mean or over.endswith("_mean")],
             workers=workers,
@@ -187,7 +189,9 @@ class Width1Terminals:
             BadInputError, RunConflictError: see above; the message says which.
         """
         if self.banks and len(self.banks) != len(fields):
-            raise BadInputError(f"{len(self.banks)} --bank for {len(fields)} spaces; give one for each, in their order.")
+            raise BadInputError(
+                f"{len(self.banks)} --bank for {len(fields)} spaces; give one for each, in their order."
+            )
         for folder, field in zip(self.banks, fields, strict=False):
             self._read(folder, field)
 
@@ -243,7 +247,9 @@ class Width1Terminals:
     def _read(self, folder: Path, field: Field) -> Bank:
         found = read_bank(folder)
         if (of := found.manifest["protocol"]["space"]) != field.space.name:
-            raise RunConflictError(f"{folder} holds a bank of {of}, not {field.space.name}. Give banks in order of --spaces.")
+            raise RunConflictError(
+                f"{folder} holds a bank of {of}, not {field.space.name}. Give banks in order of --spaces."
+            )
         for text in (*field.parts.discovery, *field.parts.validation):
             try:
                 found.key_of(text)
