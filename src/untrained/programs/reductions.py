@@ -55,7 +55,7 @@ def mean_abs(a: Array) -> Any:
     return average(np.abs(a))
 
 
-@_one(cost=lambda _: 1500.0, origin="registered", latex=r"\#\left({0}\right)", python="float(np.size({0}))")
+@_one(cost=lambda _: 1500.0, origin="registered", latex=r"\#\left({0}\right)", python="np.float64(np.size({0}))")
 def numel(a: Array) -> Any:
     """Number of elements, NaN ones too."""
     return np.asarray(a.size, a.dtype)
