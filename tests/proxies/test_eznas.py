@@ -17,8 +17,8 @@ from torch import Tensor
 from untrained.batches import load_batch, make_batch
 from untrained.errors import BadInputError
 from untrained.graphs.graph import GraphBuilder
-from untrained.proxies import PROXIES, Network, NoScore, parse_proxies
 from untrained.programs.determinants import log_determinants
+from untrained.proxies import PROXIES, Network, NoScore, parse_proxies
 from untrained.proxies.eznas_operators import (
     UndefinedLayerError,
     add,

@@ -105,7 +105,7 @@ def _divergence(a: Shape, b: Shape) -> Shape:
     arity=2,
     kind=_divergence_kind,
     shape=_divergence,
-    cost=per_element(3.0),
+    cost=per_element(8.0),
     origin="registered",
     latex=r"D_{{KL}}\left({1} \,\Vert\, e^{{{0}}}\right)",
     python="(np.sum({1} * (np.log(np.where({1} == 0, 1, {1})) - {0})) / np.shape({0})[0])",
@@ -135,7 +135,7 @@ def _similar_kinds(a: Kind, b: Kind) -> Kind | None:
     arity=2,
     kind=_similar_kinds,
     shape=_similarities,
-    cost=per_element(3.0),
+    cost=per_element(8.0),
     origin="registered",
     latex=r"\cos\left({0}, {1}\right)",
     python="(lambda a, b, d: np.sum(a * b, d)"
@@ -207,7 +207,7 @@ def shannon(weights: Array) -> Any:
 
 
 @_one(
-    cost=per_element(4.0),
+    cost=per_element(9.0),
     latex=r"\mathcal{{H}}\left({0}\right)",
     python="(lambda w: -np.sum(w * np.log(np.where(w == 0, 1, w))))"
     "(np.abs({0}) / (np.sum(np.abs({0})) + (np.sum(np.abs({0})) == 0)))",
