@@ -67,9 +67,7 @@ def survey(items: Sequence[Item], protocol: LayerProtocol, cache: StatisticsCach
     return found
 
 
-def work(
-    items: Sequence[Item], trees: Sequence[Asked], protocol: LayerProtocol, cache: StatisticsCache
-) -> list[Found]:
+def work(items: Sequence[Item], trees: Sequence[Asked], protocol: LayerProtocol, cache: StatisticsCache) -> list[Found]:
     """Run trees on networks one after the other, all trees of a network at once.
 
     Raises:
@@ -110,9 +108,7 @@ def _run(tensors: NetworkTensors, asked: Sequence[Asked]) -> tuple[NDArray[np.fl
     return scores, reasons
 
 
-def _run_unit(
-    tensors: NetworkTensors, unit: str, trees: tuple[Tree, ...]
-) -> list[tuple[NDArray[np.float64], str]]:
+def _run_unit(tensors: NetworkTensors, unit: str, trees: tuple[Tree, ...]) -> list[tuple[NDArray[np.float64], str]]:
     """Scores of trees on all layers, or all weights, of a network."""
     n_units = len(tensors.index.units(unit))
     refused = [_refuse(tensors, unit, tree) for tree in trees]
@@ -167,4 +163,3 @@ def _refuse(tensors: NetworkTensors, unit: str, tree: Tree) -> str:
                 if index.place(unit, i, name) in bad:
                     return f"{name} of {index.units(unit)[i]} is not finite"
     return ""
-

@@ -1,7 +1,6 @@
 """The world of layer statistics: programs of tensors, judged by how they rank networks."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,11 +10,11 @@ from numpy.typing import NDArray
 
 from untrained.engine.processes import count_workers, in_processes
 from untrained.errors import BadInputError
+from untrained.evolve.layer_costs import LAYERS, WEIGHTS, LayerCosts, asked
 from untrained.evolve.layer_tensors import UNITS, LayerProtocol
-from untrained.evolve.layer_worker import REDUCTIONS, Asked, Found, Item, Signature, Survey, survey, work
+from untrained.evolve.layer_worker import REDUCTIONS, Asked, Found, Item, Survey, survey, work
 from untrained.evolve.statistics_cache import StatisticsCache
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
-from untrained.programs.evaluate import Failure, Plan
 from untrained.programs.operators import OPERATORS, Operator
 from untrained.programs.program import Program
 from untrained.programs.tree import Kind
@@ -25,12 +24,7 @@ from untrained.stats import kendall_interval, kendall_tau_b, partial_kendall, un
 from untrained.types import Progress, Status
 
 Floats = NDArray[np.float64]
-LAYERS: Final = tuple([f"layers_{how}" for how in REDUCTIONS])
-WEIGHTS: Final = tuple([f"weights_{how}" for how in REDUCTIONS])
 ROUNDS: Final = (0.25, 0.5, 1.0)
-NS_PER_MAC: Final = 0.1  # of one image in a forward pass; a backward pass takes two of these
-MAX_LAYER_COST: Final = 5e7  # elementary steps, about 50 ms
-MAX_NETWORK_COST: Final = 5e8
 
 
 @dataclass(eq=False)
@@ -99,7 +93,7 @@ class LayersWorld:
             protocol: what tensors are measured on.
             cache: where tensors are kept; None measures them for every call.
             operators: what programs may be made of; None is all.
-            overs: of LAYERS or of WEIGHTS.
+            overs: of LAYERS and WEIGHTS.
             workers: how many processes; None is one for each core. No value depends on it.
             level: of the interval that stops a program.
 
@@ -111,10 +105,10 @@ class LayersWorld:
         self.protocol = protocol or LayerProtocol()
         self.operators = OPERATORS if operators is None else operators
         self.overs = tuple(overs)
-        units = {over.partition("_")[0] for over in self.overs}
-        if not self.overs or not set(self.overs) <= {*LAYERS, *WEIGHTS} or len(units) > 1:
-            raise BadInputError(f"overs must be some of {', '.join(LAYERS)}, or of {', '.join(WEIGHTS)}.")
-        self.terminals: Mapping[str, Kind] = UNITS[units.pop()]
+        if not self.overs or not set(self.overs) <= {*LAYERS, *WEIGHTS}:
+            raise BadInputError(f"overs must be some of {', '.join((*LAYERS, *WEIGHTS))}.")
+        self._units = tuple([unit for unit in UNITS if any(over.startswith(unit) for over in self.overs)])
+        self.terminals: Mapping[str, Kind] = UNITS[self._units[0]]  # those of weights are among those of layers
         self.n_evaluated = 0
         self._cache = cache or StatisticsCache(None)
         self._workers = count_workers(workers)
@@ -125,7 +119,7 @@ class LayersWorld:
             raise BadInputError("discovery needs networks of at least one space.")
         self._surveys: dict[int, Survey] = {}
         self._values: dict[Asked, _Values] = {}
-        self._plans: dict[Asked, Plan] = {}
+        self._costs: dict[str, LayerCosts] = {}
 
     def _part(self, labelled: Sequence[Labelled]) -> _Part:
         numbers, orders = [], []
@@ -149,23 +143,25 @@ class LayersWorld:
         Raises:
             BadInputError: no network of a space has what programs are applied to.
         """
-        where = self._parts[part]
-        numbers = [n for numbers in where.numbers for n in numbers if n not in self._surveys]
-        if not numbers:
+        if part in self._costs:
             return
+        if part != "discovery":
+            self.prepare("discovery")  # whose median network predictions are made for
+        where = self._parts[part]
         self._cache.sweep()
-        items = [Item(n, *self._networks[n], ()) for n in numbers]
+        items = [Item(n, *self._networks[n], ()) for numbers in where.numbers for n in numbers]
         for done, found in enumerate(self._in_processes(survey, items, (self.protocol, self._cache)), 1):
             self._surveys.update({one.number: one for one in found})
             if progress is not None:
                 progress(done, len(items))
-        unit = self.overs[0].partition("_")[0]
-        for one, numbers_of_space in zip(where.labelled, where.numbers, strict=True):
-            surveys = [self._surveys[n] for n in numbers_of_space]
-            if surveys and not any(found.units[unit] for found in surveys):
-                raise BadInputError(
-                    f"no network of {one.space} has {unit} to apply a program to: {surveys[0].reasons.get(unit, '')}."
-                )
+        for one, numbers in zip(where.labelled, where.numbers, strict=True):
+            surveys = [self._surveys[n] for n in numbers]
+            for unit in self._units:
+                if surveys and not any(survey.units[unit] for survey in surveys):
+                    reason = surveys[0].reasons.get(unit, "")
+                    raise BadInputError(f"no network of {one.space} has {unit} to apply a program to: {reason}.")
+        surveys = [self._surveys[item.number] for item in items]
+        self._costs[part] = LayerCosts(surveys, self._reference, self.protocol.images, self.operators)
 
     def _in_processes(
         self, what: Callable[..., list[Any]], items: Sequence[Item], settings: Sequence[Any]
@@ -186,14 +182,13 @@ class LayersWorld:
         where = self._parts[part]
         found: dict[Program, Evaluation] = {}
         running: list[Program] = []
-        milliseconds: dict[Program, float] = {}
-        for program in dict.fromkeys(programs):
-            refused = self._refuse(program, where)
-            if refused is not None:
-                found[program] = refused
-            else:
-                milliseconds[program] = self.milliseconds(program)
+        outlooks = {program: self._costs[part].outlook(program) for program in dict.fromkeys(programs)}
+        for program, outlook in outlooks.items():
+            if outlook.status is Status.OK:
                 running.append(program)
+            else:
+                none = (WORST,) * len(where.labelled)
+                found[program] = Evaluation(outlook.status, outlook.reason, none, (0.0,) * len(none), 0.0, 0)
         for share in ROUNDS if floor > WORST else ROUNDS[-1:]:
             seen = where.first(share)
             self._run(running, [numbers[i] for numbers, some in zip(where.numbers, seen, strict=True) for i in some])
@@ -202,7 +197,7 @@ class LayersWorld:
                 if share < ROUNDS[-1] and self._best(program, where, seen) >= floor:
                     still.append(program)
                 else:
-                    found[program] = self._judge(program, where, seen, milliseconds[program])
+                    found[program] = self._judge(program, where, seen, outlooks[program].milliseconds)
             running = still
         self.n_evaluated += len(programs)
         return [found[program] for program in programs]
@@ -219,20 +214,20 @@ class LayersWorld:
         """
         self.prepare(part)
         where = self._parts[part]
-        refused = self._refuse(program, where)
-        if refused is not None:
-            raise BadInputError(f"program {program.text}: {refused.reason}")
+        outlook = self._costs[part].outlook(program)
+        if outlook.status is not Status.OK:
+            raise BadInputError(f"program {program.text}: {outlook.reason}.")
         self._run([program], [n for numbers in where.numbers for n in numbers])
         return [self._scores(program, numbers) for numbers in where.numbers]
 
     def _run(self, programs: Sequence[Program], numbers: Sequence[int]) -> None:
         """Have all trees of programs run on these networks, as far as that is not done."""
-        trees = list(dict.fromkeys([_asked(program) for program in programs]))
-        for asked in trees:
-            if asked not in self._values:
+        trees = list(dict.fromkeys([asked(program) for program in programs]))
+        for tree in trees:
+            if tree not in self._values:
                 n = len(self._networks)
-                self._values[asked] = _Values(np.full((n, len(REDUCTIONS)), np.nan), np.zeros(n, bool))
-        records = [self._values[asked] for asked in trees]
+                self._values[tree] = _Values(np.full((n, len(REDUCTIONS)), np.nan), np.zeros(n, bool))
+        records = [self._values[tree] for tree in trees]
         items = []
         for n in numbers:
             wanted = tuple([i for i, record in enumerate(records) if not record.known[n]])
@@ -253,7 +248,7 @@ class LayersWorld:
 
     def _scores(self, program: Program, numbers: Sequence[int]) -> Floats:
         how = REDUCTIONS.index(program.over.partition("_")[2])
-        return self._values[_asked(program)].scores[list(numbers), how]
+        return self._values[asked(program)].scores[list(numbers), how]
 
     def _best(self, program: Program, part: _Part, seen: Sequence[Sequence[int]]) -> float:
         """The fitness that the program may have after the race, as far as is known."""
@@ -264,9 +259,7 @@ class LayersWorld:
             best = best if math.isnan(high) else min(best, high)
         return best
 
-    def _judge(
-        self, program: Program, part: _Part, seen: Sequence[Sequence[int]], milliseconds: float
-    ) -> Evaluation:
+    def _judge(self, program: Program, part: _Part, seen: Sequence[Sequence[int]], milliseconds: float) -> Evaluation:
         """Agreement with the labels on the networks seen."""
         taus, partials = [], []
         reason = ""
@@ -276,39 +269,15 @@ class LayersWorld:
             scores, labels, params = undefined_last(raw), one.labels[at], one.params[at]
             tau = kendall_tau_b(scores, labels)
             partial = partial_kendall(scores, labels, [params]).value
-            taus.append(tau)
+            taus.append(WORST if math.isnan(tau) else tau)
             partials.append(0.0 if math.isnan(partial) else abs(partial))
             if np.isnan(raw).all():
-                first = self._values[_asked(program)].reasons[numbers[at[0]]] if at else "there is none"
+                first = self._values[asked(program)].reasons[numbers[at[0]]] if at else "there is none"
                 reason = reason or f"no network of {one.space} has a score: {first}"
             elif math.isnan(tau):
                 reason = reason or f"all networks of {one.space} have the same score"
         status = Status.UNDEFINED if reason else Status.OK
         return Evaluation(status, reason, tuple(taus), tuple(partials), milliseconds, sum(map(len, seen)))
-
-    # --- costs
-
-    def milliseconds(self, program: Program) -> float:
-        """Predicted time of the program on the median network of discovery, with the passes that it reads.
-
-        Sum of the operators' costs over all layers, at a nanosecond each, plus NS_PER_MAC for each multiply-accumulate
-        and image of a forward pass, and twice that of a backward pass.
-        """
-        asked = _asked(program)
-        self.prepare("discovery")
-        reference = self._reference
-        plan = self._plan(asked)
-        found = Counter(_complete(plan, reference.units[asked.unit]))
-        steps = sum([n * plan.costs(dict(shapes))[0] for shapes, n in found.items()])
-        names = plan.terminals
-        forward = {name.rpartition("_")[2] for name in names if name != "weight"}
-        if "perturb" in forward or "loss" in forward:
-            forward = forward - {"loss"} | {"data"}
-        backward = {name.rpartition("_")[2] for name in names if "grad" in name}
-        if "perturb" in backward:
-            backward.add("data")
-        passes = len(forward) + 2 * len(backward)
-        return (steps + passes * NS_PER_MAC * reference.macs * self.protocol.images) / 1e6
 
     @property
     def _reference(self) -> Survey:
@@ -316,50 +285,3 @@ class LayersWorld:
         numbers = [n for numbers in self._parts["discovery"].numbers for n in numbers]
         ordered = sorted(numbers, key=lambda n: (self._surveys[n].macs, self._networks[n]))
         return self._surveys[ordered[len(ordered) // 2]]
-
-    def _plan(self, asked: Asked) -> Plan:
-        if asked not in self._plans:
-            self._plans[asked] = Plan([asked.tree], max_cost=MAX_LAYER_COST, operators=self.operators)
-        return self._plans[asked]
-
-    def _refuse(self, program: Program, part: _Part) -> Evaluation | None:
-        """What is said of a program that is not to be run at all."""
-        status, reason = self._reason(program, part)
-        nothing = (math.nan,) * len(part.labelled)
-        return Evaluation(status, reason, nothing, (0.0,) * len(nothing), 0.0, 0) if reason else None
-
-    def _reason(self, program: Program, part: _Part) -> tuple[Status, str]:
-        if program.over not in (*LAYERS, *WEIGHTS):
-            return Status.UNSUPPORTED, f"{program.over} is not over layers or weights"
-        asked = _asked(program)
-        for name in asked.tree.terminals():
-            if name not in UNITS[asked.unit]:
-                return Status.UNSUPPORTED, f"{name} is not measured on {asked.unit}"
-        try:
-            plan = self._plan(asked)
-        except BadInputError as error:
-            return Status.UNSUPPORTED, str(error)
-        costs: dict[Signature, float] = {}
-        for numbers in part.numbers:
-            for n in numbers:
-                cost = 0.0
-                for shapes in _complete(plan, self._surveys[n].units[asked.unit]):
-                    if shapes not in costs:
-                        (failure,) = plan.failures(dict(shapes))
-                        if failure is not None and failure.status is not Status.UNDEFINED:
-                            return failure.status, failure.reason
-                        costs[shapes] = plan.costs(dict(shapes))[0]
-                    cost += costs[shapes]
-                if cost > MAX_NETWORK_COST:
-                    reason = f"the program would take {cost:.3g} steps on a network, at most {MAX_NETWORK_COST:.3g} may"
-                    return Status.TIMEOUT, reason
-        return Status.OK, ""
-
-
-def _asked(program: Program) -> Asked:
-    return Asked(program.over.partition("_")[0], program.tree)
-
-
-def _complete(plan: Plan, units: Sequence[Signature]) -> list[Signature]:
-    """Shapes of the layers or weights that have all that is read."""
-    return [shapes for shapes in units if {name for name, _ in shapes} >= set(plan.terminals)]

@@ -2,9 +2,9 @@
 
     <folder>/<digest of the protocol>/<network>.safetensors
 
-Files are written under a temporary name and renamed, so that whoever reads sees whole files. Each tensor has its CRC-32C
-in the file's metadata, so that a damaged one is measured again, never used. What does not fit into the budget is
-measured each time; values are the same either way.
+Files are written under a temporary name and renamed, so that whoever reads sees whole files. Each tensor has its
+CRC-32C in the file's metadata, so that a damaged one is measured again, never used. What does not fit into the budget
+is measured each time; values are the same either way.
 """
 
 import json
@@ -46,7 +46,7 @@ class StatisticsCache:
     budget: float = float("inf")
 
     def get(self, space: Space, arch: Arch, protocol: LayerProtocol) -> NetworkTensors:
-        """The tensors of a network, from disk where they are there and whole, or else measured and, if they fit, kept."""
+        """The tensors of a network: from disk where they are whole, or else measured and, if they fit, kept."""
         path = self._path(space, arch, protocol)
         found = _load(path) if path is not None else None
         return self.measure(space, arch, protocol) if found is None else found
@@ -129,7 +129,7 @@ class _Stored(Mapping[str, Array]):
 def _load(path: Path) -> NetworkTensors | None:
     """What a file holds; None where there is none, or it is damaged so far that its tensors are not known."""
     try:
-        file = safe_open(path, framework="numpy")
+        file: Any = safe_open(path, framework="numpy")
         checksum, _, described = (file.metadata() or {})[_KEY].partition(" ")
         if _crc32c(described.encode()) != int(checksum):
             return None
