@@ -9,12 +9,23 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from untrained.errors import BadInputError
-from untrained.programs.evaluate import Failure, evaluate
+from untrained.programs.evaluate import Failure, Plan, evaluate
 from untrained.programs.program import Program, parse_program, reduce_layers
 from untrained.proxies.base import EXPRESSION, BoundProxy, NoScore, Parameter, Proxy
 from untrained.proxies.epsinas import check_constants
-from untrained.proxies.terminals import LOSS, OUTPUTS, TERMINALS, Layer, check_inputs, layers_of, needs_of, scope_of
-from untrained.proxies.terminals import values_of as network_values
+from untrained.proxies.terminals import (
+    LOSS,
+    OUTPUTS,
+    TERMINALS,
+    Array,
+    Layer,
+    check_finite,
+    check_inputs,
+    layers_of,
+    needs_of,
+    scope_of,
+    values_of,
+)
 from untrained.types import Batch, Status
 
 if TYPE_CHECKING:
@@ -138,14 +149,23 @@ def score_model(program: Program | str, model: "Model", batch: Batch) -> float:
 
 
 def score_layers(program: Program, layers: Iterable[Layer]) -> float:
-    """The score of a program on what was measured on layers; those for which it is undefined are left out.
+    """The score of a program on what was measured on layers; errors as for `layer_values`."""
+    return reduce_layers(program.over, layer_values(program, layers))
+
+
+def layer_values(program: Program, layers: Iterable[Layer]) -> list[Array]:
+    """What a program's tree gives for every layer; those for which it is undefined are left out.
 
     Raises:
-        NoScore: UNDEFINED where no layer has a value, OUT_OF_MEMORY where a value would be too large.
+        NoScore: UNDEFINED where no layer has a value; NONFINITE where the program would read infinity or NaN, which
+            several operators would hide; OUT_OF_MEMORY or TIMEOUT where a layer's value would be too large or take too
+            long.
     """
+    plan = Plan([program.tree])
     values, reasons = [], []
     for layer in layers:
-        (found,) = evaluate([program.tree], layer.values)
+        check_finite(layer)
+        (found,) = plan.run(layer.values)
         if not isinstance(found, Failure):
             values.append(found)
         elif found.status is Status.UNDEFINED:
@@ -154,7 +174,7 @@ def score_layers(program: Program, layers: Iterable[Layer]) -> float:
             raise NoScore(found.status, f"{layer.weight}: {found.reason}")
     if not values:
         raise NoScore(Status.UNDEFINED, f"no layer has a value; {reasons[0] if reasons else 'there are none'}")
-    return reduce_layers(program.over, values)
+    return values
 
 
 def score_network(
@@ -169,7 +189,7 @@ def score_network(
 ) -> float:
     """The score of a program of responses or columns; arguments and errors as for `terminals.values_of`."""
     names = program.tree.terminals()
-    values = network_values(network, batch, names, constants=(low, high), dtype=dtype, **inputs)
+    values = values_of(network, batch, names, constants=(low, high), dtype=dtype, **inputs)
     (found,) = evaluate([program.tree], values)
     if isinstance(found, Failure):
         raise NoScore(found.status, found.reason)
@@ -180,6 +200,7 @@ __all__ = [
     "Expression",
     "bind_expression",
     "expression_proxy",
+    "layer_values",
     "load_expression",
     "read_program",
     "score_layers",

@@ -119,17 +119,22 @@ def layers_of(unit: str, model: "Model", batch: Batch, names: Sequence[str]) -> 
         names: of terminals.
 
     Raises:
-        NoScore: UNSUPPORTED where there are no such layers; NONFINITE where something is infinite or NaN, which
-            several operators would hide.
+        NoScore: UNSUPPORTED where there are no such layers.
     """
-    found = (_every_rcb if unit == "layers" else _every_weight)(model, batch, names)
-    for layer in found:
-        for name, array in layer.values.items():
-            with np.errstate(over="ignore", invalid="ignore"):
-                sure = np.isfinite(array.sum())  # a sum that overflows says nothing
-            if not sure and not np.isfinite(array).all():
-                raise NoScore(Status.NONFINITE, f"{name} of {layer.weight} is not finite")
-    return found
+    return (_every_rcb if unit == "layers" else _every_weight)(model, batch, names)
+
+
+def check_finite(layer: Layer) -> None:
+    """Refuse what several operators would hide.
+
+    Raises:
+        NoScore: NONFINITE where something is infinite or NaN.
+    """
+    for name, array in layer.values.items():
+        with np.errstate(over="ignore", invalid="ignore"):
+            sure = np.isfinite(array.sum())  # a sum that overflows says nothing
+        if not sure and not np.isfinite(array).all():
+            raise NoScore(Status.NONFINITE, f"{name} of {layer.weight} is not finite")
 
 
 def _every_rcb(model: "Model", batch: Batch, names: Sequence[str]) -> list[Layer]:
@@ -286,6 +291,7 @@ __all__ = [
     "TERMINALS",
     "WEIGHT_TERMINALS",
     "Layer",
+    "check_finite",
     "check_inputs",
     "layers_of",
     "needs_of",
