@@ -75,11 +75,11 @@ def test_a_rule_holds_for_every_pair_of_special_numbers(left: str, right: str, d
     x, y = (part.ravel() for part in np.meshgrid(special, special))
     check_rule(left, right, {"x": x, "y": y})
     check_rule(left, right, {"x": x.reshape(-1, 2, 3, 2), "y": y.reshape(-1, 2, 3, 2)})
-    for number, other in zip(x[::11], y[::11], strict=True):
+    for number, other in zip(x[::37], y[::37], strict=True):
         check_rule(left, right, {"x": np.array(number), "y": np.array(other)})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(arrays=pairs())
 def test_rules_hold_for_every_bit_of_any_arrays(arrays: dict[str, np.ndarray]) -> None:
     for left, right in IDENTITIES:
