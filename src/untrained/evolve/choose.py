@@ -1,13 +1,13 @@
 """The champion: chosen on the validation part, small rather than lucky."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from untrained.errors import UntrainedError
 from untrained.evolve.worlds import Evaluation
-from untrained.programs.program import Program
+from untrained.programs.program import Program, parse_program
 from untrained.types import Status
 
 
@@ -40,19 +40,18 @@ class Candidate:
             "depth": tree.depth,
             "origin": self.origin,
             "generation": self.generation,
-            **{
-                part: {
-                    "status": evaluation.status.value,
-                    "reason": evaluation.reason,
-                    "fitness": evaluation.fitness,
-                    "taus": list(evaluation.taus),
-                    "size_partials": list(evaluation.size_partials),
-                    "milliseconds": evaluation.milliseconds,
-                    "n_used": evaluation.n_used,
-                }
-                for part, evaluation in parts.items()
-            },
+            **{part: {"fitness": it.fitness, **it.as_json()} for part, it in parts.items()},
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The candidate of `as_json`.
+
+        Raises:
+            BadInputError: its program cannot be read.
+        """
+        parts = [Evaluation.from_json(content[part]) for part in ("discovery", "validation")]
+        return cls(parse_program(content["program"]), content["origin"], content["generation"], *parts)
 
 
 def tau_error(tau: float, n: int) -> float:

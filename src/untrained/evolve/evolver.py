@@ -1,6 +1,7 @@
 """Ask for programs, tell what they are worth: the search itself, without anything that it is judged on."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -143,11 +144,14 @@ class Evolver:
             Everything evaluated in this generation: the programs asked, then those added.
 
         Raises:
-            BadInputError: nothing was asked, or there are more or fewer evaluations than programs.
+            BadInputError: nothing was asked, there are more or fewer evaluations than programs, or one with a value has
+                a number that is not finite.
         """
         if self._asked is None or len(evaluations) != len(self._asked):
             n = "nothing" if self._asked is None else f"{len(self._asked)} programs"
             raise BadInputError(f"{n} was asked, but {len(evaluations)} evaluations are told. Tell one for each asked.")
+        for evaluation in evaluations:
+            _check(evaluation)
         told = [
             Individual(proposal.program, proposal.key, evaluation, proposal.origin, self.generation, proposal.island)
             for proposal, evaluation in zip(self._asked, evaluations, strict=True)
@@ -170,7 +174,7 @@ class Evolver:
         Raises:
             BadInputError: programs were asked and not yet told of.
         """
-        return {**self.short_state(), "known": {key: _plain(evaluation) for key, evaluation in self.known.items()}}
+        return {**self.short_state(), "known": {key: evaluation.as_json() for key, evaluation in self.known.items()}}
 
     def short_state(self) -> dict[str, Any]:
         """`state` without what every program ever evaluated is worth, for those who keep a history of it."""
@@ -200,7 +204,7 @@ class Evolver:
         self.populations = [[individual(row) for row in island] for island in state["populations"]]
         self.hall = [individual(row) for row in state["hall"]]
         self.front = [individual(row) for row in state["front"]]
-        self.known = {key: evaluation_of(row) for key, row in state["known"].items()}
+        self.known = {key: Evaluation.from_json(row) for key, row in state["known"].items()}
         self._asked, self._queue, self._evaluated = None, [], []
         for text, origin, island in state["queue"]:
             program = parse_program(text, operators=self.signature.operators)
@@ -327,25 +331,22 @@ class Evolver:
             text, key, origin, generation, island, plain = row
             if text not in programs:
                 programs[text] = parse_program(text, operators=self.signature.operators)
-            return Individual(programs[text], key, evaluation_of(plain), origin, generation, island)
+            return Individual(programs[text], key, Evaluation.from_json(plain), origin, generation, island)
 
         return individual
 
 
-def evaluation_of(plain: Sequence[Any]) -> Evaluation:
-    """The evaluation of a list of its fields, as states have them."""
-    status, reason, taus, partials, milliseconds, n_used = plain
-    return Evaluation(Status(status), reason, tuple(taus), tuple(partials), milliseconds, n_used)
+def _check(evaluation: Evaluation) -> None:
+    numbers = (*evaluation.taus, *evaluation.size_partials, evaluation.milliseconds)
+    if evaluation.status is Status.OK and not (evaluation.taus and all(map(math.isfinite, numbers))):
+        raise BadInputError(
+            f"an evaluation whose status is ok needs a tau and finite numbers, got {evaluation}. Give it another status."
+        )
 
 
 def _key(over: str, simple: Tree) -> str:
     return f"{over} {simple.digest}"
 
 
-def _plain(evaluation: Evaluation) -> list[Any]:
-    taus, partials = list(evaluation.taus), list(evaluation.size_partials)
-    return [evaluation.status.value, evaluation.reason, taus, partials, evaluation.milliseconds, evaluation.n_used]
-
-
 def _row(one: Individual) -> list[Any]:
-    return [one.text, one.key, one.origin, one.generation, one.island, _plain(one.evaluation)]
+    return [one.text, one.key, one.origin, one.generation, one.island, one.evaluation.as_json()]

@@ -28,14 +28,14 @@ from untrained.engine.folder import (
     write_frame,
     write_json,
 )
-from untrained.errors import RunConflictError
+from untrained.errors import BadInputError, RunConflictError
 from untrained.evolve.choose import Candidate, choose
-from untrained.evolve.evolver import Evolver, plain
+from untrained.evolve.evolver import Evolver
 from untrained.evolve.grammar import LeafScales
 from untrained.evolve.presets import Settings
 from untrained.evolve.selection import Individual, by_fitness, distinct, hypervolume
 from untrained.evolve.vary import Signature
-from untrained.evolve.worlds import Evaluation, World
+from untrained.evolve.worlds import WORST, Evaluation, World
 from untrained.programs.program import Program
 from untrained.types import Status
 
@@ -60,7 +60,6 @@ HISTORY_SCHEMA: Final = {
 """Columns of a history: one row for every distinct program evaluated, in the order of evaluation."""
 
 _GENERATIONS: Final = "generations"
-_PLAIN: Final = ("status", "reason", "taus", "size_partials", "milliseconds", "n_used")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +146,8 @@ def evolve(
     signature = Signature.of(world)
     evolver = Evolver(settings, signature, seed, leaf_scales=leaf_scales)
     _open(out, _protocol(signature, settings, seed, about or {}, leaf_scales or {}, start))
+    if (out / "found.json").exists():
+        return read_found(out)
     evolver.suggest(start, "start")
     _resume(out, evolver)
     while not evolver.done:
@@ -158,7 +159,26 @@ def evolve(
         _log(out, step)
         if progress is not None:
             progress(step)
-    return _finish(world, evolver, out)
+    _finish(world, evolver, out)
+    return read_found(out)
+
+
+def read_found(out: Path) -> Found:
+    """What a finished search found.
+
+    Raises:
+        RunConflictError: it is not there, is of another format, or cannot be read.
+    """
+    path = out / "found.json"
+    content = read_json(path, "finished evolve")
+    try:
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}, expected {FORMAT}")
+        candidates = tuple([Candidate.from_json(one) for one in content["candidates"]])
+        champion = next(one for one in candidates if one.program.text == content["champion"]["program"])
+        return Found(champion, candidates, content["n_evaluated"])
+    except (BadInputError, KeyError, TypeError, ValueError, StopIteration) as error:
+        raise RunConflictError(f"{path} cannot be read ({error}). Delete it to have it made again.") from error
 
 
 def read_history(out: Path) -> pl.DataFrame:
@@ -193,38 +213,138 @@ def _best_few(asked: Sequence[Program], evaluations: Sequence[Evaluation], n: in
     return [one.program for one in distinct(every)[:n]]
 
 
-def _finish(world: World, evolver: Evolver, out: Path) -> Found:
+def _finish(world: World, evolver: Evolver, out: Path) -> None:
+    """Judge the hall of fame and the front on the validation part, once each, and write everything down."""
     hall = {one.key: one for one in sorted([*evolver.hall, *evolver.front], key=by_fitness)}
-    path = out / "found.json"
-    if path.exists():
-        validated = _validated(read_json(path, "evolve"))
-    else:
-        programs = [one.program for one in hall.values()]
-        evaluations = world.evaluate(programs, "validation") if programs else []
-        validated = {program.text: it for program, it in zip(programs, evaluations, strict=True)}
-    every = [
-        Candidate(one.program, one.origin, one.generation, one.evaluation, validated[one.text]) for one in hall.values()
+    programs = [one.program for one in hall.values()]
+    validated = world.evaluate(programs, "validation") if programs else []
+    candidates = [
+        Candidate(one.program, one.origin, one.generation, one.evaluation, evaluation)
+        for one, evaluation in zip(hall.values(), validated, strict=True)
     ]
-    every.sort(key=lambda one: (-one.validation.fitness, one.program.tree.size, one.program.text))
-    found = Found(choose(every, evolver.settings.champion_errors), tuple(every), len(evolver.known))
-    if not path.exists():
-        parts = [read_frame(_part(out, n), HISTORY_SCHEMA) for n in range(1, evolver.generation + 1)]
-        write_frame(out / "history.parquet", pl.concat(parts, rechunk=True))
-        write_json(path, _found(found, out))
-    return found
-
-
-def _found(found: Found, out: Path) -> dict[str, Any]:
-    return {
+    candidates.sort(key=lambda one: (-one.validation.fitness, one.program.tree.size, one.program.text))
+    champion = choose(candidates, evolver.settings.champion_errors)
+    parts = [read_frame(_part(out, n), HISTORY_SCHEMA) for n in range(1, evolver.generation + 1)]
+    write_frame(out / "history.parquet", pl.concat(parts, rechunk=True))
+    content = {
         "format": FORMAT,
         "protocol": read_json(out / "evolve.json", "evolve")["protocol"],
-        "n_evaluated": found.n_evaluated,
-        "champion": found.champion.as_json(),
-        "candidates": [one.as_json() for one in found.candidates],
+        "n_evaluated": len(evolver.known),
+        "champion": champion.as_json(),
+        "candidates": [one.as_json() for one in candidates],
     }
+    write_json(out / "found.json", content)
 
 
-def _validated(found: Mapping[str, Any]) -> dict[str, Evaluation]:
-    """What found.json says of the validation part, by text."""
-    every = [(one["program"], one["validation"]) for one in found["candidates"]]
-    return {text: plain.evaluation([it[name] for name in _PLAIN]) for text, it in every}
+def _protocol(
+    signature: Signature,
+    settings: Settings,
+    seed: int,
+    about: Mapping[str, Any],
+    leaf_scales: LeafScales,
+    start: Sequence[Program],
+) -> dict[str, Any]:
+    """What may change what is found, as JSON gives it back."""
+    protocol = {
+        "world": signature.name,
+        "operators": list(signature.operators),
+        "terminals": {name: kind.name.lower() for name, kind in signature.terminals.items()},
+        "overs": list(signature.overs),
+        "settings": settings.as_json(),
+        "seed": seed,
+        "leaf_scales": {name: list(scale) for name, scale in leaf_scales.items()},
+        "start": [program.text for program in start],
+        "about": dict(about),
+    }
+    content: dict[str, Any] = json.loads(json.dumps(protocol))
+    return content
+
+
+def _open(out: Path, protocol: Mapping[str, Any]) -> None:
+    """Make the folder, or see that it holds this search.
+
+    Raises:
+        RunConflictError: it does not.
+    """
+    path = out / "evolve.json"
+    calls: list[Any] = []
+    if path.exists():
+        content = read_json(path, "evolve")
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
+        old = content["protocol"]
+        for field in ("settings", "about"):
+            refuse_other_fields(out, "a search", old[field], protocol[field], "Choose another --out.")
+        refuse_other_fields(out, "a search", old, protocol, "Choose another --out.")
+        calls = content["calls"]
+        make(out, [_GENERATIONS])
+    else:
+        claim(out, "evolve", [_GENERATIONS])
+    write_json(path, {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, provenance()]})
+
+
+def _resume(out: Path, evolver: Evolver) -> None:
+    """Have the evolver go on after the last generation that was finished, if any.
+
+    Raises:
+        RunConflictError: the checkpoint or a part of the history cannot be read.
+    """
+    path = out / "checkpoint.json"
+    if not path.exists():
+        return
+    state = read_json(path, "evolve")
+    try:
+        parts = [read_frame(_part(out, n), HISTORY_SCHEMA) for n in range(1, int(state["generation"]) + 1)]
+        history = pl.concat(parts).select("key", *Evaluation.__dataclass_fields__)
+        known = {row.pop("key"): row for row in history.iter_rows(named=True)}
+        evolver.restore({**state, "known": known})
+    except (BadInputError, KeyError, TypeError, ValueError) as error:
+        raise RunConflictError(f"{path} cannot be read ({error}). Choose another --out.") from error
+
+
+def _part(out: Path, number: int) -> Path:
+    """Where a generation stands; the same name when it is computed again, so that nothing is ever there twice."""
+    return out / _GENERATIONS / f"part-{number:06d}.parquet"
+
+
+def _frame(told: Sequence[Individual]) -> pl.DataFrame:
+    rows = [
+        {
+            "generation": one.generation,
+            "island": one.island,
+            "program": one.text,
+            "over": one.program.over,
+            "size": one.size,
+            "depth": one.program.tree.depth,
+            "fitness": one.fitness,
+            "origin": one.origin,
+            "key": one.key,
+            **one.evaluation.as_json(),
+        }
+        for one in told
+    ]
+    return pl.DataFrame(rows, schema=HISTORY_SCHEMA)
+
+
+def _step(evolver: Evolver, n_new: int, seconds: float) -> Step:
+    living = [one for island in evolver.populations for one in island]
+    fitness = [one.fitness for one in living]
+    champion = evolver.hall[0] if evolver.hall else None
+    return Step(
+        generation=evolver.generation - 1,
+        generations=evolver.settings.generations,
+        n_evaluated=len(evolver.known),
+        best=champion.fitness if champion else WORST,
+        median=float(np.median(fitness)) if fitness else WORST,
+        distinct_programs=len({one.key for one in living}) / max(1, len(living)),
+        distinct_fitness=len(set(fitness)) / max(1, len(living)),
+        hypervolume=hypervolume(evolver.front, evolver.settings.max_size),
+        champion=champion.text if champion else "",
+        per_second=n_new / seconds,
+        seconds=seconds,
+    )
+
+
+def _log(out: Path, step: Step) -> None:
+    with (out / "log.jsonl").open("a") as file:
+        file.write(json.dumps(asdict(step)) + "\n")

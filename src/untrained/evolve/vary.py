@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+from untrained.errors import BadInputError
 from untrained.evolve.draws import Draws
 from untrained.evolve.grammar import ANY_KIND, Grammar, LeafScales
 from untrained.evolve.presets import MUTATIONS, Settings
-from untrained.programs.operators import Operator
+from untrained.programs.operators import OPERATORS, Operator
 from untrained.programs.program import WEIGHT_TERMINALS, Program
 from untrained.programs.tree import Kind, Tree, constant
 
@@ -48,8 +49,11 @@ class Variation:
         """Prepare the grammar of each family of programs: over layers, over weights, of a network.
 
         Raises:
-            BadInputError: a family has no program within the limits.
+            BadInputError: a family has no program within the limits, or a terminal is called like an operator.
         """
+        both = [name for name in signature.terminals if name in OPERATORS]
+        if both:
+            raise BadInputError(f"{both[0]!r} is an operator and cannot be a terminal. Give the terminal another name.")
         self.signature, self.settings = signature, settings
         self._grammars: dict[str, Grammar] = {}
         for over in signature.overs:

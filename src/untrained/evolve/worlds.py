@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,34 @@ class Evaluation:
             return WORST
         fitness = min(self.taus)
         return fitness if math.isfinite(fitness) else WORST
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; `from_json` reads it back exactly."""
+        return {
+            "status": self.status.value,
+            "reason": self.reason,
+            "taus": list(self.taus),
+            "size_partials": list(self.size_partials),
+            "milliseconds": self.milliseconds,
+            "n_used": self.n_used,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The evaluation of `as_json`; what else is there is left alone.
+
+        >>> it = Evaluation(Status.OK, "", (0.7,), (0.1,), 0.3, 60)
+        >>> Evaluation.from_json(it.as_json()) == it
+        True
+        """
+        return cls(
+            Status(content["status"]),
+            content["reason"],
+            tuple(content["taus"]),
+            tuple(content["size_partials"]),
+            content["milliseconds"],
+            content["n_used"],
+        )
 
 
 class World(Protocol):

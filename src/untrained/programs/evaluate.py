@@ -124,6 +124,15 @@ class Plan:
         """
         return list(self._schedule(tuple([_get(shapes, name) for name in self.terminals])).costs)
 
+    def failures(self, shapes: Mapping[str, Shape]) -> list[Failure | None]:
+        """Why each program has no value on arrays of these shapes; None where it has one.
+
+        Raises:
+            BadInputError: a program reads an array whose shape is not given.
+        """
+        failed = dict(self._schedule(tuple([_get(shapes, name) for name in self.terminals])).failures)
+        return [failed.get(tree) for tree in range(len(self.trees))]
+
     @overload
     def run(self, values: Mapping[str, Array]) -> list[Array | Failure]: ...
 

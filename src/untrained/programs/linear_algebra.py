@@ -273,7 +273,7 @@ def _svd_cost(shape: Shape) -> float:
     shape=_rows_shape("rank"),
     cost=_svd_cost,
     latex=r"\mathrm{{rank}}\left({0}\right)",
-    python="float(np.linalg.matrix_rank(np.reshape({0}, (np.shape({0})[0], -1))))",
+    python="np.float64(np.linalg.matrix_rank(np.reshape({0}, (np.shape({0})[0], -1))))",
 )
 def rank(a: Array) -> Any:
     """Numerical rank of the rows: singular values above (larger side) x (the type's precision) x (the largest)."""
@@ -291,7 +291,7 @@ def rank(a: Array) -> Any:
     kind=always(Kind.SCALAR, Kind.VECTOR),
     shape=_rows_shape("norm"),
     cost=_norm_cost,
-    latex=r"\left\lVert{0}\right\rVert_2",
+    latex=r"\left\|{0}\right\|_2",
     python="np.linalg.norm(np.reshape({0}, (np.shape({0})[0], -1)), 2)",
 )
 def spectral_norm(a: Array) -> Any:
