@@ -232,8 +232,9 @@ def entropy(a: Array) -> Any:
 )
 def nan_mean(a: Array) -> Any:
     """Mean of the elements that are not NaN; NaN if none is left."""
-    there = ~np.isnan(a)
-    return np.add.reduce(a, axis=None, where=there) / a.dtype.type(np.count_nonzero(there))
+    missing = np.isnan(a)
+    n = a.size - np.count_nonzero(missing)
+    return average(a) if n == a.size else total(np.where(missing, a.dtype.type(0), a)) / a.dtype.type(n)
 
 
 @operator(
