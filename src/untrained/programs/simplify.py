@@ -101,9 +101,7 @@ class _Pattern(NamedTuple):
     needs: frozenset[str]
 
 
-def simplify(
-    tree: Tree, operators: Mapping[str, Operator] | None = None, done: dict[Tree, Tree] | None = None
-) -> Tree:
+def simplify(tree: Tree, operators: Mapping[str, Operator] | None = None, done: dict[Tree, Tree] | None = None) -> Tree:
     """The tree with RULES applied wherever they fit, constants folded and arguments in order.
 
     Constants are folded by the operator's own function, and only where float32 and float64 agree: the folded number,
