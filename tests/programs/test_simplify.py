@@ -59,8 +59,10 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 @pytest.mark.parametrize(("left", "right"), RULES)
 @settings(max_examples=60, deadline=None)
 @given(arrays=pairs())
-@example(arrays={"x": np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -3e38, 3e38, 0.3], np.float32)} | {
-    "y": np.array([-0.0, 0.0, np.inf, -np.inf, 1.0, -1e-45, -3e38, 1e-13, np.nan], np.float32)})
+@example(
+    arrays={"x": np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -3e38, 3e38, 0.3], np.float32)}
+    | {"y": np.array([-0.0, 0.0, np.inf, -np.inf, 1.0, -1e-45, -3e38, 1e-13, np.nan], np.float32)}
+)
 @example(arrays={"x": np.array(-0.0), "y": np.array(0.0)})
 def test_a_rule_holds_for_every_bit(left: str, right: str, arrays: dict[str, np.ndarray]) -> None:
     before, after = value(parse(left), arrays), value(parse(right), arrays)
@@ -115,8 +117,12 @@ def test_a_whole_tree_keeps_every_bit(tree: Tree, arrays: dict[str, np.ndarray])
 
 
 @settings(max_examples=400, deadline=None)
-@given(tree=trees(sorted({str(part.head) for r in RULES for part in parse(r[0]).walk() if part.is_call}), NAMES, max_parts=20),
-       arrays=worlds())
+@given(
+    tree=trees(
+        sorted({str(part.head) for r in RULES for part in parse(r[0]).walk() if part.is_call}), NAMES, max_parts=20
+    ),
+    arrays=worlds(),
+)
 def test_trees_full_of_what_rules_know_keep_every_bit(tree: Tree, arrays: dict[str, np.ndarray]) -> None:
     test_a_whole_tree_keeps_every_bit.hypothesis.inner_test(tree, arrays)
 

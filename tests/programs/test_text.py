@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from programs.trees import trees
 from untrained.errors import BadInputError
 from untrained.programs.kinds import kind_of
 from untrained.programs.operators import OPERATORS
 from untrained.programs.text import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, parse
 from untrained.programs.tree import Kind, Tree, call, constant, terminal
-
-from programs.trees import trees
 
 KINDS = {"weight": Kind.TENSOR, "act_data": Kind.TENSOR, "output_low": Kind.VECTOR, "depth": Kind.SCALAR}
 
@@ -75,7 +74,10 @@ def test_names_of_terminals_go_before_names_of_operators() -> None:
         ("add(,weight)", ["character 5", "got ','"]),
         ("abs(weight", ["character 11", "expected ',' or ')' of abs(...), got the end"]),
         ("abs(weight))", ["character 12", "the program has ended, got ')'"]),
-        ("weight act_data", ["character 8", "the program has ended", "operators are written as calls", "got 'act_data'"]),
+        (
+            "weight act_data",
+            ["character 8", "the program has ended", "operators are written as calls", "got 'act_data'"],
+        ),
         ("abs(weight) 1", ["character 13", "the program has ended"]),
         ("abs(weight 1)", ["character 12", "expected ',' or ')' of abs(...), got '1'"]),
         ("(weight)", ["character 1", "expected a name or a number, got '('"]),
@@ -87,7 +89,10 @@ def test_names_of_terminals_go_before_names_of_operators() -> None:
         ("-weight", ["character 1", "write neg(a)"]),
         ("- 1", ["character 1", "'-' is no part"]),
         ("weight ** 2", ["character 8", "write mul(a, b)"]),
-        ("abz(weight)", ["character 1", "unknown operator 'abz'", "Did you mean abs", "`untrained operators` lists them"]),
+        (
+            "abz(weight)",
+            ["character 1", "unknown operator 'abz'", "Did you mean abs", "`untrained operators` lists them"],
+        ),
         ("mean(weigth)", ["character 6", "unknown terminal 'weigth'", "Did you mean weight?"]),
         ("mean(zzz)", ["character 6", "unknown terminal 'zzz'", "There are weight, act_data, output_low, ..."]),
         ("nan", ["a constant must be a finite number, got 'nan'"]),
