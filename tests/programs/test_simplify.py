@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
@@ -56,42 +56,43 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
     return bool((nan == np.isnan(b)).all()) and np.where(nan, 0, a).tobytes() == np.where(nan, 0, b).tobytes()
 
 
-@pytest.mark.parametrize(("left", "right"), RULES)
-@settings(max_examples=60, deadline=None)
-@given(arrays=pairs())
-@example(
-    arrays={"x": np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -3e38, 3e38, 0.3], np.float32)}
-    | {"y": np.array([-0.0, 0.0, np.inf, -np.inf, 1.0, -1e-45, -3e38, 1e-13, np.nan], np.float32)}
-)
-@example(arrays={"x": np.array(-0.0), "y": np.array(0.0)})
-def test_a_rule_holds_for_every_bit(left: str, right: str, arrays: dict[str, np.ndarray]) -> None:
+def check_rule(left: str, right: str, arrays: dict[str, np.ndarray]) -> None:
     before, after = value(parse(left), arrays), value(parse(right), arrays)
     if before is not None:
-        assert after is not None
-        assert same(before, after), (before, after)
+        assert after is not None, (left, right)
+        assert same(before, after), (left, right, before, after)
 
 
-@pytest.mark.parametrize("name", COMMUTATIVE)
-@settings(max_examples=100, deadline=None)
+IDENTITIES = (*RULES, *[(f"{name}(x, y)", f"{name}(y, x)") for name in COMMUTATIVE])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("left", "right"), IDENTITIES)
+def test_a_rule_holds_for_every_pair_of_special_numbers(left: str, right: str, dtype: type) -> None:
+    largest, smallest = np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal
+    numbers = [*SPECIAL, np.inf, np.nan, -np.inf, largest, -largest, smallest, -smallest, 1e-13, 0.1, -1 / 3]
+    special = np.array(numbers).astype(dtype)
+    x, y = (part.ravel() for part in np.meshgrid(special, special))
+    check_rule(left, right, {"x": x, "y": y})
+    check_rule(left, right, {"x": x.reshape(-1, 2, 3, 2), "y": y.reshape(-1, 2, 3, 2)})
+    for number, other in zip(x[::11], y[::11], strict=True):
+        check_rule(left, right, {"x": np.array(number), "y": np.array(other)})
+
+
+@settings(max_examples=40, deadline=None)
 @given(arrays=pairs())
-def test_order_of_arguments_is_nothing_to_commutative_operators(name: str, arrays: dict[str, np.ndarray]) -> None:
-    before, after = (value(parse(f"{name}({args})"), arrays) for args in ("x, y", "y, x"))
-    assert before is not None
-    assert after is not None
-    assert same(before, after)
+def test_rules_hold_for_every_bit_of_any_arrays(arrays: dict[str, np.ndarray]) -> None:
+    for left, right in IDENTITIES:
+        check_rule(left, right, arrays)
 
 
-def test_rules_make_trees_smaller_or_replace_an_operator_for_good() -> None:
-    gone = set()
+def test_rules_come_to_an_end_and_leave_nothing_to_simplify_inside() -> None:
     for left, right in RULES:
-        a, b = parse(left), parse(right)
-        assert set(b.terminals()) <= set(a.terminals())
-        assert b.depth <= 1
-        if b.size == a.size:
-            gone.add(a.head)
-        else:
-            assert b.size < a.size
-    assert not any(part.head in gone for _, right in RULES for part in parse(right).walk())
+        before, after = parse(left), parse(right)
+        assert set(after.terminals()) <= set(before.terminals())
+        assert after.depth <= 1
+        measures = [(tree.size, [part.head for part in tree.walk()].count("greater")) for tree in (after, before)]
+        assert measures[0] < measures[1], (left, right)
 
 
 NAMES = ("x", "y", "z")
@@ -104,7 +105,7 @@ def worlds(draw: st.DrawFn) -> dict[str, np.ndarray]:
     return {name: draw(nps.arrays(dtype, shape, elements=elements(dtype, finite=False))) for name in NAMES}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(tree=trees(names=NAMES), arrays=worlds())
 def test_a_whole_tree_keeps_every_bit(tree: Tree, arrays: dict[str, np.ndarray]) -> None:
     simple = simplify(tree)
@@ -116,7 +117,7 @@ def test_a_whole_tree_keeps_every_bit(tree: Tree, arrays: dict[str, np.ndarray])
         assert same(before, after), (tree, simple, before, after)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     tree=trees(
         sorted({str(part.head) for r in RULES for part in parse(r[0]).walk() if part.is_call}), NAMES, max_parts=20
@@ -127,7 +128,7 @@ def test_trees_full_of_what_rules_know_keep_every_bit(tree: Tree, arrays: dict[s
     test_a_whole_tree_keeps_every_bit.hypothesis.inner_test(tree, arrays)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tree=trees(names=NAMES))
 def test_only_operators_that_may_be_used_are_brought_in(tree: Tree) -> None:
     few = operator_set("eznas")
@@ -149,7 +150,7 @@ def test_only_operators_that_may_be_used_are_brought_in(tree: Tree) -> None:
         ("mul(neg(x), abs(neg(x)))", "mul(abs(x), neg(x))"),
         ("add(mul(y, x), 2)", "add(mul(x, y), 2.0)"),
         ("add(add(1, 2), neg(3))", "0.0"),
-        ("mul(0.1, 0.1)", "mul(0.1, 0.1)"),
+        ("add(0.1, 1e-9)", "add(0.1, 1e-09)"),
         ("exp(1000)", "exp(1000.0)"),
         ("reciprocal(0)", "reciprocal(0.0)"),
         ("mul(x, sub(3, 2))", "x"),

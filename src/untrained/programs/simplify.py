@@ -101,7 +101,7 @@ class _Pattern(NamedTuple):
     needs: frozenset[str]
 
 
-def simplify(tree: Tree, operators: Mapping[str, Operator] | None = None) -> Tree:
+def simplify(tree: Tree, operators: Mapping[str, Operator] | None = None, done: dict[Tree, Tree] | None = None) -> Tree:
     """The tree with RULES applied wherever they fit, constants folded and arguments in order.
 
     Constants are folded by the operator's own function, and only where float32 and float64 agree: the folded number,
@@ -110,21 +110,30 @@ def simplify(tree: Tree, operators: Mapping[str, Operator] | None = None) -> Tre
     Args:
         tree: any tree.
         operators: those that may stand in the result where they did not before; None for OPERATORS.
+        done: what trees are simplified to, read and added to; for callers with many trees of common parts, all
+            with the same operators.
 
     Returns:
         A tree of the same value (see above), that is no larger; simplifying it again changes nothing.
 
     >>> from untrained.programs.text import parse
-    >>> simplify(parse("mean(abs(mul(neg(weight), add(1, 2))))")).text
+    >>> simplify(parse("mean(abs(mul(add(1, 2), neg(neg(weight)))))")).text
     'mean_abs(mul(weight, 3.0))'
     """
     operators = OPERATORS if operators is None else operators
     patterns = _patterns()
-    done: dict[Tree, Tree] = {}
-    for part in reversed(list(tree.walk())):  # arguments stand behind what is applied to them
+    done = {} if done is None else done
+    todo = [tree]
+    while todo:
+        part = todo[-1]
+        missing = [arg for arg in part.args if arg not in done]
+        if missing:
+            todo.extend(missing)
+            continue
+        todo.pop()
         if part not in done:
-            args = [done[arg] for arg in part.args]
-            done[part] = _at_root(call(str(part.head), *args), operators, patterns) if args else part
+            args = tuple([done[arg] for arg in part.args])
+            done[part] = _at_root(Tree(part.head, args, True), operators, patterns) if args else part
     return done[tree]
 
 

@@ -36,7 +36,7 @@ class Tree:
     ('mean(abs(weight))', 3, 2, True)
     """
 
-    __slots__ = ("__weakref__", "_digest", "_text", "args", "depth", "head", "size")
+    __slots__ = ("__weakref__", "_digest", "_terminals", "_text", "args", "depth", "head", "size")
     _all: ClassVar[WeakValueDictionary[Any, "Tree"]] = WeakValueDictionary()
 
     head: str | float
@@ -45,6 +45,7 @@ class Tree:
     depth: int
     _text: str | None
     _digest: str | None
+    _terminals: tuple[str, ...] | None
 
     def __new__(cls, head: str | float, args: tuple["Tree", ...], is_call: bool) -> "Tree":
         """The tree of this head and these arguments; the same object every time."""
@@ -56,7 +57,7 @@ class Tree:
             found.head, found.args = head, args
             found.size = 1 + sum([arg.size for arg in args])
             found.depth = 1 + max([arg.depth for arg in args]) if args else int(is_call)
-            found._text = found._digest = None
+            found._text = found._digest = found._terminals = None
             cls._all[key] = found
         return found
 
@@ -131,7 +132,12 @@ class Tree:
 
     def terminals(self) -> list[str]:
         """Names of its terminals, each once, in the order of `walk`."""
-        return list(dict.fromkeys([str(tree.head) for tree in self.walk() if tree.is_terminal]))
+        if self._terminals is None:
+            if self.args:
+                self._terminals = tuple(dict.fromkeys([name for arg in self.args for name in arg.terminals()]))
+            else:
+                self._terminals = (self.head,) if isinstance(self.head, str) else ()
+        return list(self._terminals)
 
     def __repr__(self) -> str:
         return f"<{self.text}>"
