@@ -81,7 +81,9 @@ def test_progress_and_log_agree(finished):
     assert [line["best"] for line in lines] == [step.best for step in steps]
     best = [step.best for step in steps]
     assert best == sorted(best)
-    assert all(-1 <= step.median <= step.best and 0 < step.distinct_fitness <= step.distinct_programs <= 1 for step in steps)
+    assert all(
+        -1 <= step.median <= step.best and 0 < step.distinct_fitness <= step.distinct_programs <= 1 for step in steps
+    )
     assert all(step.per_second > 0 and 0 <= step.hypervolume <= 1 for step in steps)
 
 

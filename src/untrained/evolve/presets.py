@@ -130,7 +130,9 @@ class Settings:
                 f"{self.initial_min_depth}, {self.initial_max_depth}, {self.max_depth}."
             )
         if self.population < 2 * self.islands:
-            raise BadInputError(f"{self.islands} islands need a population of {2 * self.islands}, got {self.population}.")
+            raise BadInputError(
+                f"{self.islands} islands need a population of {2 * self.islands}, got {self.population}."
+            )
         for name, chosen, known in (
             ("mutations", tuple(self.mutations), MUTATIONS),
             ("objectives", self.objectives, OBJECTIVES),
@@ -138,7 +140,9 @@ class Settings:
             if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
                 raise BadInputError(f"{name} must be some of {', '.join(known)}, each once; got {', '.join(chosen)}.")
         if min(self.mutations.values()) < 0 or not 0 < sum(self.mutations.values()) < math.inf:
-            raise BadInputError(f"frequencies of mutations must not be negative, nor all 0; got {dict(self.mutations)}.")
+            raise BadInputError(
+                f"frequencies of mutations must not be negative, nor all 0; got {dict(self.mutations)}."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Every setting as plain data; `from_json` reads it back."""

@@ -151,8 +151,13 @@ def score_model(program: Program | str, model: "Model", batch: Batch) -> float:
 
 
 def score_layers(program: Program, layers: Iterable[Layer]) -> float:
-    """The score of a program on what was measured on layers; errors as for `layer_values`, and as below."""
-    return _number(reduce_layers(program.over, layer_values(program, layers)))
+    """The score of a program on what was measured on layers.
+
+    Raises:
+        NoScore: see `layer_values`; UNDEFINED or NONFINITE where the value of a layer is NaN or infinite.
+    """
+    values = [_number(reduce_layers(NETWORK, [value])) for value in layer_values(program, layers)]
+    return _number(reduce_layers(program.over, values))
 
 
 def layer_values(program: Program, layers: Iterable[Layer]) -> list[Array]:
