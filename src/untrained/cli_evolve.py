@@ -31,7 +31,6 @@ class Reads(StrEnum):
     """What programs read."""
 
     LAYERS = "layers"
-    WEIGHTS = "weights"
     WIDTH1 = "width1"
 
 
@@ -54,9 +53,7 @@ class Preset(StrEnum):
 def evolve(
     terminals: Annotated[
         Reads,
-        typer.Option(
-            help="What programs read: tensors of layers or of weights, or columns of a bank.", show_default=False
-        ),
+        typer.Option(help="What programs read: tensors of layers, or columns of a bank.", show_default=False),
     ],
     spaces: Annotated[str, typer.Option(help="Names with commas between.", show_default=False)],
     against: Annotated[
@@ -110,6 +107,14 @@ def evolve(
     batch: Annotated[str, typer.Option("--batch", help="Images that layers are measured on.")] = "normal",
     images: Annotated[int, typer.Option(min=2, help="How many.")] = 4,
     side: Annotated[int, typer.Option(min=1, help="Their height and width.")] = 16,
+    overs: Annotated[
+        str | None,
+        typer.Option(
+            help="How a network's score comes from a program of layers: layers_mean, layers_sum, layers_log_sum, "
+            "layers_last, and the same with weights_, with commas between; the preset's if not given.",
+            show_default=False,
+        ),
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -153,7 +158,9 @@ def evolve(
             [name.strip() for name in spaces.split(",") if name.strip()],
             against=_truths(against, column, "against", "column"),
             out=out,
-            terminals=_terminals(terminals, preset, bank or [], LayerImages(batch, images, side), cache, cache_gb),
+            terminals=_terminals(
+                terminals, preset, bank or [], LayerImages(batch, images, side), overs, cache, cache_gb
+            ),
             preset=preset.value,
             settings=settings_of(preset.value, terminals.value, **{k: v for k, v in asked.items() if v is not None}),
             n_discovery=discovery,
@@ -213,7 +220,13 @@ def _truths(specs: list[str], columns: list[str] | None, option: str, column_opt
 
 
 def _terminals(
-    reads: Reads, preset: Preset, banks: list[Path], images: "LayerImages", cache: Path | None, cache_gb: float
+    reads: Reads,
+    preset: Preset,
+    banks: list[Path],
+    images: "LayerImages",
+    overs: str | None,
+    cache: Path | None,
+    cache_gb: float,
 ) -> "Terminals":
     from untrained.report.search_worlds import LayerTerminals, Width1Terminals, need_evolve
 
@@ -221,11 +234,14 @@ def _terminals(
     if reads is Reads.WIDTH1:
         return Width1Terminals(tuple(banks))
     if banks:
-        raise BadInputError(f"--bank is for --terminals width1; programs of {reads.value} read full networks.")
+        raise BadInputError("--bank is for --terminals width1; programs of layers read full networks.")
     from untrained.evolve.layer_tensors import LayerProtocol
 
-    protocol = LayerProtocol(*images)
-    return LayerTerminals(protocol, reads.value, preset is not Preset.DEFAULT, cache, cache_gb * 1e9)
+    if overs is not None:
+        chosen = tuple([name.strip() for name in overs.split(",")])
+    else:
+        chosen = LayerTerminals.overs if preset is Preset.DEFAULT else ("layers_mean",)
+    return LayerTerminals(LayerProtocol(*images), chosen, cache, cache_gb * 1e9)
 
 
 def _lines(file: Path | None) -> list[str]:

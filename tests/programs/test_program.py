@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from programs.trees import trees
@@ -26,6 +26,7 @@ KINDS = {**LAYER_TERMINALS, "output_low": Kind.VECTOR, "depth": Kind.SCALAR}
 READ = {"layers": list(LAYER_TERMINALS), "weights": list(WEIGHT_TERMINALS), "network": ["output_low", "depth"]}
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.data(), st.sampled_from(list(OVERS)))
 def test_what_is_written_is_read_back(data: st.DataObject, over: str) -> None:
     program = Program(data.draw(trees(names=READ[over.partition("_")[0]])), over)
@@ -33,6 +34,7 @@ def test_what_is_written_is_read_back(data: st.DataObject, over: str) -> None:
     assert parse_program(f" {program.text}\n") == program
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees(names=["weight", "act_data"]), trees(names=["weight", "act_data"]))
 def test_digests_tell_programs_apart(one: Tree, other: Tree) -> None:
     digests = {Program(tree, over).digest for tree in (one, other) for over in OVERS}
@@ -139,6 +141,7 @@ def test_elements_are_summed_in_float64() -> None:
     assert reduce_layers("layers_mean", [np.full(10, 3e38, np.float32)]) == pytest.approx(3e38)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20))
 def test_layers_are_summed_in_their_order(values: list[float]) -> None:
     total = 0.0

@@ -39,8 +39,8 @@ def test_phrases_tell_operators_apart() -> None:
         ("add(a, -2)", "The score is the sum of a and -2."),
         (
             "layers_mean(act_noise)",
-            "For a layer (ReLU, convolution and batch norm in a row), let v be the mean over all elements of the output "
-            "of the batch norm on images of noise. The score is the mean of v over all layers.",
+            "For a layer (ReLU, convolution and batch norm in a row), let v be the mean over all elements of the "
+            "output of the batch norm on images of noise. The score is the mean of v over all layers.",
         ),
         (
             "weights_last(std(weight))",

@@ -132,7 +132,8 @@ def describe(
 
     Args:
         program: any.
-        meanings: nouns for terminals, beside LAYER_MEANINGS or WEIGHT_MEANINGS and before them; others are called by their names.
+        meanings: nouns for terminals, beside LAYER_MEANINGS or WEIGHT_MEANINGS and before them; others are called by
+            their names.
         operators: by name; None for OPERATORS. Those that PHRASES does not know are called by their names.
 
     Returns:

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast
 
 from untrained.engine.bank import Bank, bank, read_bank
 from untrained.errors import BadInputError, MissingDependencyError, RunConflictError
@@ -25,7 +25,7 @@ Watch: TypeAlias = Callable[[str], AbstractContextManager[Progress]]
 """Makes something that is told of the progress of what it names."""
 
 Scales: TypeAlias = Mapping[str, tuple[float, float]]
-UNITS: Final = ("layers", "weights")
+LAYERS: Final = "layers"
 WIDTH1: Final = "width1"
 LOSS: Final = "weight_grad_loss"
 
@@ -82,28 +82,22 @@ class Terminals(Protocol):
 
 @dataclass(frozen=True)
 class LayerTerminals:
-    """Tensors of layers, or of weights, of full networks.
+    """Tensors of layers and weights of full networks.
 
     Attributes:
         protocol: images and weights.
-        unit: "layers" (every ReLU, convolution and batch norm in a row) or "weights".
-        only_mean: whether a network's score is always the mean over layers, as EZNAS's is.
+        overs: how the score of a network may come from a program, of `programs.program.OVERS`.
         folder: where tensors are kept; None is in the folder of the search.
         cache_bytes: that they may take there.
     """
 
     protocol: "LayerProtocol"
-    unit: str = "layers"
-    only_mean: bool = False
+    overs: tuple[str, ...] = ("layers_mean", "layers_sum", "layers_log_sum", "layers_last")
     folder: Path | None = None
     cache_bytes: float = math.inf
 
+    name = LAYERS
     scope = Scope.KEY
-
-    @property
-    def name(self) -> str:
-        """As on the command line."""
-        return self.unit
 
     def check(self, fields: Sequence[Field]) -> None:
         """Refuse missing packages, networks of texts, and images that a champion could not make again.
@@ -128,24 +122,23 @@ class LayerTerminals:
 
     def about(self) -> dict[str, Any]:
         """The protocol."""
-        return {"layers": asdict(self.protocol), "only_mean": self.only_mean}
+        return {"layers": asdict(self.protocol), "overs": list(self.overs)}
 
     def open(
         self, fields: Sequence[Field], operators: Mapping[str, Operator], out: Path, workers: int, watch: Watch
     ) -> Opened:
         """Measure the tensors of discovery and validation networks; see `Terminals`."""
-        from untrained.evolve.layers import LAYERS, WEIGHTS, LayersWorld
+        from untrained.evolve.layers import LayersWorld
         from untrained.evolve.statistics_cache import StatisticsCache
         from untrained.proxies.champion import Weights
 
-        overs = LAYERS if self.unit == "layers" else WEIGHTS
         world = LayersWorld(
             [field.discovery for field in fields],
             [field.validation for field in fields],
             protocol=self.protocol,
             cache=StatisticsCache(self.folder or out / "statistics", self.cache_bytes),
             operators=operators,
-            overs=[over for over in overs if not self.only_mean or over.endswith("_mean")],
+            overs=self.overs,
             workers=workers,
         )
         images = self.protocol.load(fields[0].space)
@@ -238,7 +231,7 @@ class Width1Terminals:
 
         about = {"banks": [{k: v for k, v in protocol.items() if k != "stages"} for protocol in protocols]}
         task = {"input_shape": tuple(protocols[0]["task"]["input_shape"])}
-        return Opened(world, about, world.leaf_scales, read_by, task, None)
+        return Opened(cast("World", world), about, world.leaf_scales, read_by, task, None)
 
     def judging(self, field: Field) -> tuple[Task | None, Batch | None]:  # noqa: ARG002
         """The space's own: champions of columns state their inputs."""
@@ -274,7 +267,7 @@ def need_evolve() -> None:
 def _need(module: str, extra: str, purpose: str) -> None:
     try:
         found = find_spec(module)
-    except ValueError:  # there is something of that name which was never loaded
+    except (ValueError, ModuleNotFoundError):  # something of that name that cannot be loaded
         found = None
     if found is None:
         raise MissingDependencyError.of(module, extra, purpose)
