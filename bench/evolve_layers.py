@@ -111,7 +111,9 @@ def sharing(programs: Sequence[Program], archs: Sequence[str], cache: Statistics
                 for i in range(len(found.index.layers)):
                     took, tensors = timed(lambda i=i, found=found, plan=plan: found.read("layers", i, plan.terminals))
                     reading += took
-                    took, results = timed(lambda plan=plan, tensors=tensors: plan.run(tensors, lambda x: float(x.sum())))
+                    took, results = timed(
+                        lambda plan=plan, tensors=tensors: plan.run(tensors, lambda x: float(x.sum()))
+                    )
                     running += took
                     for tree, value in zip(group, results, strict=True):
                         if isinstance(value, float):

@@ -33,8 +33,12 @@ def proxies(
     """
     from untrained.cli_options import console as make_console
     from untrained.proxies import NAMED, PROXIES
+    from untrained.proxies.base import EXPRESSION
 
     console = make_console()
+    if name == EXPRESSION:
+        console.print(_expressions(), soft_wrap=True, markup=False, highlight=False)
+        return
     if name is not None:
         console.print(_page(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
         return
@@ -42,6 +46,22 @@ def proxies(
     console.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
     for known, named in NAMED.items():
         console.print(f"{known} = {named.method}({named.members}) [{named.cite}]", markup=False, highlight=False)
+    console.print(
+        "A program of your own: expr: mean(abs(mul(weight, weight_grad_data))); `untrained proxies expr` says what it "
+        "may read, `untrained operators` what it may do.",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _expressions() -> str:
+    """What is known of programs as proxies."""
+    from untrained.programs.program import OVERS
+    from untrained.proxies import expression, terminals
+
+    words = [f"  {word}(...): {meaning}" for word, meaning in OVERS.items()]
+    how = "A word around the whole says how the score comes from the values:"
+    return "\n".join(["expr", "", inspect.getdoc(expression) or "", inspect.getdoc(terminals) or "", "", how, *words])
 
 
 def operators(

@@ -163,7 +163,7 @@ FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0, -1.0, NAN, INF, 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 def test_as_torch_everywhere(name: str, data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from([(3,), (2, 3), (1, 2, 3, 3)] if name != "transpose" else [(2, 3), (1, 2, 3, 2)]))
     given_ = [data.draw(arrays.arrays(np.float32, shape, elements=FLOATS)) for _ in range(OPERATORS[name].arity)]
@@ -254,7 +254,7 @@ def test_as_torch_on_a_network(name: str, layers: list[dict[str, Array]]) -> Non
         for pair in pairs:
             given_ = [layer[which] for which in pair[: OPERATORS[name].arity]]
             if name in ("outer", "matmul"):
-                given_ = [array[:2, :4].copy() for array in given_]
+                given_ = [array[:1, :4].copy() for array in given_]
             if name == "kl_div":
                 given_[1] = np.abs(given_[1])
             try:

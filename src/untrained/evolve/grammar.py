@@ -109,11 +109,11 @@ class Grammar:
                 continue
             full = draws.random() < 0.5
             tree = self._grow(draws, self.roots, depth, depth if full else low)
-            if self.allows(tree) and not tree.is_constant:
+            if self.allows(tree) and tree.terminals():
                 return tree
         raise BadInputError(
-            f"no tree of depth {low} to {high} with at most {self.settings.max_size} parts was found in {_TRIES} tries. "
-            "Allow other depths, larger sizes, or other operators."
+            f"no tree of depth {low} to {high} with at most {self.settings.max_size} parts was found in "
+            f"{_TRIES} tries. Allow other depths, larger sizes, or other operators."
         )
 
     def subtree(self, draws: Draws, mask: int, depth: int) -> Tree | None:

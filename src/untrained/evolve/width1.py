@@ -251,13 +251,12 @@ class Width1World:
             partials[s] = side.partials(taus[s], values, self.workers)
         steps = compiled.totals(self._steps)
         n_used = sum(side.matrix.shape[1] for side in sides)
-        valued = ~np.isnan(taus).any(axis=0)
-        rows = zip(valued.tolist(), taus.T.tolist(), partials.T.tolist(), (steps * 1e-6).tolist(), strict=True)
+        rows = zip(taus.T.tolist(), partials.T.tolist(), (steps * 1e-6).tolist(), strict=True)
         return [
             Evaluation(Status.OK, "", tuple(t), tuple(p), milliseconds, n_used)
-            if ok
+            if not any(math.isnan(tau) for tau in t)
             else Evaluation(Status.UNDEFINED, self._why(t, part), tuple(t), tuple(p), milliseconds, n_used)
-            for ok, t, p, milliseconds in rows
+            for t, p, milliseconds in rows
         ]
 
     def _why(self, taus: Sequence[float], part: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from untrained.evolve.draws import Draws
 from untrained.programs.column_fit import terms, weighted_sum
@@ -152,13 +151,12 @@ def _projected(values: Floats, basis: Sequence[Floats]) -> Floats:
     if not basis:
         return np.zeros_like(values)
     directions = np.array(basis)
-    found: NDArray[np.float64] = (values @ directions.T) @ directions
-    return found
+    return np.asarray((values @ directions.T) @ directions, np.float64)
 
 
 def _ridge(values: Floats, target: Floats) -> Floats:
-    found: Floats = np.linalg.solve(values @ values.T + _RIDGE * np.eye(len(values)), values @ target)
-    return found
+    gram = values @ values.T + _RIDGE * np.eye(len(values))
+    return np.asarray(np.linalg.solve(gram, values @ target), np.float64)
 
 
 def _short(value: float) -> float:

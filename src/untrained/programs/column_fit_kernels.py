@@ -148,14 +148,16 @@ def forward(codes: Ints, a: Ints, b: Ints, constants: Floats, columns: Floats, r
             values[i] = constants[i]
         else:
             values[i] = _value(codes[i], values[a[i]], values[b[i]] if b[i] >= 0 else 0.0)
-    return values[len(codes) - 1]
+    last: float = values[len(codes) - 1]
+    return last
 
 
 @_jit
 def backward(codes: Ints, a: Ints, b: Ints, moves: NDArray[np.bool_], values: Floats, adjoints: Floats) -> None:
     """Derivatives of the last node by all nodes that move, from their values in one row."""
     n = len(codes)
-    adjoints[:] = 0.0
+    for i in range(n - 1):
+        adjoints[i] = 0.0
     adjoints[n - 1] = 1.0
     for j in range(n):
         i = n - 1 - j
@@ -194,7 +196,8 @@ def _correlation(f: Floats, target: Floats, starts: Ints) -> float:
     square = _dot(f, f)
     if not (square > 1e-18 * before and square < np.inf):
         return np.nan
-    return _dot(f, target) / math.sqrt(square)
+    found: float = _dot(f, target) / math.sqrt(square)
+    return found
 
 
 @_jit
@@ -268,7 +271,7 @@ def fit(
     pull, slope, step = np.empty(n_free), np.empty(n_free), np.empty(n_free)
     for k in range(n_free):
         pull[k] = 0.0 if to_zero[k] else constants[free[k]]
-    tried, damping, loss, rho, scale = constants.copy(), 1e-2, np.inf, np.nan, 0.0
+    tried, damping, rho, scale = constants.copy(), 1e-2, np.nan, 0.0
     for round_ in range(n_steps):
         for r in range(n_rows):
             f[r] = forward(codes, a, b, constants, columns, r, values)
@@ -296,13 +299,14 @@ def fit(
             penalty += ridge * h[k] * away * away
             slope[k] = _dot(jacobian[k], left) - ridge * h[k] * away
             for m in range(k + 1):
-                normal[k, m] = normal[m, k] = _dot(jacobian[k], jacobian[m])
+                normal[k, m] = _dot(jacobian[k], jacobian[m])
         loss = 1 - rho * rho + penalty
         gained = 0.0
         for _ in range(4):
-            system[:] = normal
-            step[:] = slope
             for k in range(n_free):
+                step[k] = slope[k]
+                for m in range(k + 1):
+                    system[k, m] = normal[k, m]
                 system[k, k] += (ridge + 1e-9) * h[k] + damping * normal[k, k] + 1e-12
             if _solve(system, step):
                 penalty = 0.0
@@ -317,7 +321,8 @@ def fit(
             damping *= 10
         if not gained > 0:
             break
-        constants[:] = tried
+        for k in range(n_free):
+            constants[free[k]] = tried[free[k]]
         damping = max(damping / 10, 1e-6)
         if gained < 1e-5:
             break

@@ -86,7 +86,8 @@ class Compiled:
         by_code = np.zeros(2 + len(kernels.OPCODES))
         for name, n in steps.items():
             by_code[kernels.OPCODES[name]] = n
-        return kernels.totals(self.codes, self.a, self.b, by_code)[self.roots]
+        found: Floats = kernels.totals(self.codes, self.a, self.b, by_code)[self.roots]
+        return found
 
 
 def compile_trees(trees: Sequence[Tree], names: Mapping[str, int]) -> Compiled:

@@ -291,7 +291,7 @@ def rank(a: Array) -> Any:
     kind=always(Kind.SCALAR, Kind.VECTOR),
     shape=_rows_shape("norm"),
     cost=_norm_cost,
-    latex=r"\left\lVert{0}\right\rVert_2",
+    latex=r"\left\|{0}\right\|_2",
     python="np.linalg.norm(np.reshape({0}, (np.shape({0})[0], -1)), 2)",
 )
 def spectral_norm(a: Array) -> Any:

@@ -73,7 +73,7 @@ def _normal(seed: int, a: Array) -> Any:
 @_one(
     cost=per_element(15.0),
     origin="unregistered",
-    latex=r"\left({0} + \tfrac{{1}}{{10}} N(0, 1)\right)",
+    latex=r"\left({0} + \frac{{1}}{{10}} N(0, 1)\right)",
     python=f"({{0}} + 0.1 * {_NORMAL.format(seed=ADDED)})",
 )
 def add_noise(a: Array) -> Any:

@@ -124,7 +124,7 @@ class Champion:
     @property
     def terminals(self) -> str:
         """The world it was evolved in: "layers" or "width1"."""
-        return WIDTH1 if unit_of(self.program) == NETWORK else LAYERS
+        return terminals_of(self.program)
 
     @cached_property
     def digest(self) -> str:
@@ -146,6 +146,11 @@ class Champion:
         own = batch_of(self.inputs[0], batch.x.shape[1:], shape)
         model.refuse(own, labels=LOSS in self.program.tree.terminals())
         return score_model(self.program, model, own)
+
+
+def terminals_of(program: Program) -> str:
+    """The world of a program: "layers", or "width1" where it reads responses or columns."""
+    return WIDTH1 if unit_of(program) == NETWORK else LAYERS
 
 
 def bound_champion(champion: Champion) -> BoundProxy:
@@ -248,8 +253,11 @@ def _champion(content: Mapping[str, Any]) -> Champion:
     found = {name: of_type(dict, content[name], name) for name in tables}
     for name, known in _FIELDS.items():
         _refuse_unknown(name, found.get(name, {}), known)
-    champion = Champion(
-        read_program(text_of(content, "program")),
+    program = read_program(text_of(content, "program"))
+    if terminals_of(program) != terminals:
+        raise BadInputError(f"its program reads {terminals_of(program)} terminals, not {terminals}.")
+    return Champion(
+        program,
         tuple([of_type(str, name, "a space") for name in of_type(list, content["spaces"], "spaces")]),
         tuple([_input(of_type(dict, one, "an input")) for one in of_type(list, content["inputs"], "inputs")]),
         {name: _size(name, value) for name, value in found["task"].items()},
@@ -261,9 +269,6 @@ def _champion(content: Mapping[str, Any]) -> Champion:
         _weights(found["weights"]) if terminals == LAYERS else None,
         of_type(dict, content.get(_MADE, {}), _MADE),
     )
-    if champion.terminals != terminals:
-        raise BadInputError(f"its program reads {champion.terminals} terminals, not {terminals}.")
-    return champion
 
 
 _FIELDS: Final = {

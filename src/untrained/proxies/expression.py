@@ -3,6 +3,7 @@
 A program (`programs/program.py`) is parsed, never executed as code. What it may read is in `terminals.py`.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -62,7 +63,8 @@ def bind_expression(
     text: str, given: Mapping[str, Parameter], defaults: Mapping[str, Mapping[str, Parameter]]
 ) -> BoundProxy:
     """The same with `defaults` of proxies: the constants of `output_low` and `output_high` are those of epsinas."""
-    if not text.strip():
+    text = text.strip()
+    if not text:
         raise BadInputError(f"{EXPRESSION} without a program. Write for example {EXPRESSION}: mean(abs(weight)).")
     made = expression_proxy(read_program(text))
     usual = {k: v for k, v in defaults.get("epsinas", {}).items() if k in made.parameters and "low" in made.parameters}
@@ -149,8 +151,13 @@ def score_model(program: Program | str, model: "Model", batch: Batch) -> float:
 
 
 def score_layers(program: Program, layers: Iterable[Layer]) -> float:
-    """The score of a program on what was measured on layers; errors as for `layer_values`."""
-    return reduce_layers(program.over, layer_values(program, layers))
+    """The score of a program on what was measured on layers.
+
+    Raises:
+        NoScore: see `layer_values`; UNDEFINED or NONFINITE where the value of a layer is NaN or infinite.
+    """
+    values = [_number(reduce_layers(NETWORK, [value])) for value in layer_values(program, layers)]
+    return _number(reduce_layers(program.over, values))
 
 
 def layer_values(program: Program, layers: Iterable[Layer]) -> list[Array]:
@@ -193,7 +200,16 @@ def score_network(
     (found,) = evaluate([program.tree], values)
     if isinstance(found, Failure):
         raise NoScore(found.status, found.reason)
-    return reduce_layers(program.over, [found])
+    return _number(reduce_layers(program.over, [found]))
+
+
+def _number(score: float) -> float:
+    """The score, unless it is none: UNDEFINED where it is NaN, NONFINITE where it is infinite."""
+    if math.isnan(score):
+        raise NoScore(Status.UNDEFINED, "the program's value is not a number, as 0/0 and the mean of nothing are")
+    if math.isinf(score):
+        raise NoScore(Status.NONFINITE, f"the program's value is {score}")
+    return score
 
 
 __all__ = [
