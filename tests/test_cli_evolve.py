@@ -237,8 +237,8 @@ def test_random_search_with_as_many_evaluations_is_judged_beside(columns: Comman
 
 
 def test_a_search_stops_after_so_many_evaluations_and_takes_other_operators(columns: Command, tmp_path: Path) -> None:
-    ran = columns(tmp_path / "run", "--evaluations", 30, "--operators", "eznas", "--disable", "exp,log", "--preset", "eznas",
-                  "--format", "csv")  # fmt: skip
+    ran = columns(tmp_path / "run", "--evaluations", 30, "--operators", "eznas", "--disable", "exp,log",
+                  "--preset", "eznas", "--format", "csv")  # fmt: skip
     assert ran.code == 0
     programs = [line["program"] for line in csv.DictReader(io.StringIO(ran.out))]
     assert programs
@@ -339,7 +339,7 @@ def test_banks_are_not_for_layers_and_texts_have_no_layers(command: Command, tmp
 @pytest.mark.parametrize(
     ("module", "arguments", "message"),
     [
-        ("moocore", ["--terminals", "width1"], "evolving proxies needs moocore. Install it with: pip install 'untrained[evolve]'"),
+        ("moocore", ["--terminals", "width1"], "needs moocore. Install it with: pip install 'untrained[evolve]'"),
         ("torch", ["--terminals", "layers"], "needs torch. Install it with: pip install 'untrained[torch]'"),
     ],
 )  # fmt: skip

@@ -151,7 +151,7 @@ def _every_rcb(model: "Model", batch: Batch, names: Sequence[str]) -> list[Layer
 
 
 def _every_weight(model: "Model", batch: Batch, names: Sequence[str]) -> list[Layer]:
-    from untrained.proxies.weight_tensors import weight_statistics
+    from untrained.proxies.weights import weight_statistics
 
     found = weight_statistics(model, batch, names)
     return [Layer(weight, {name: _array(tensor) for name, tensor in of.items()}) for weight, of in found.items()]

@@ -9,7 +9,7 @@ from untrained.engine.folder import write_bytes, write_json
 from untrained.evolve.run import read_history
 from untrained.programs.export import latex, python_source
 from untrained.programs.words import describe
-from untrained.report.console import interval, number
+from untrained.report.console import interval
 from untrained.report.search_figures import course, draw_course, draw_front, draw_sizes
 from untrained.report.search_shown import judged_dict, sentences, taus
 
@@ -80,11 +80,11 @@ def _searched(found: "Discovery") -> Iterable[str]:
     search, settings = found.found, found.protocol["settings"]
     yield from ("## The search", "")
     yield (
-        f"{search.n_evaluated:,} distinct programs in {settings['generations'] + 1} generations of "
+        f"{search.n_evaluated:,} distinct programs in at most {settings['generations'] + 1} generations of "
         f"{settings['population']}; {len(search.candidates)} of them were evaluated on validation. The champion is the "
-        f"smallest within {settings['champion_errors']:g} standard errors of the best there. It was found in generation "
-        f"{search.champion.generation} ({search.champion.origin}) and has {search.champion.program.tree.size} operators "
-        f"and leaves."
+        f"smallest whose fitness there is within {settings['champion_errors']:g} times its standard error of the best. "
+        f"It was found in generation {search.champion.generation} ({search.champion.origin}) and has "
+        f"{search.champion.program.tree.size} operators and leaves."
     )
     yield ""
     for name, what in (
@@ -120,8 +120,8 @@ def _protocol(found: "Discovery") -> Iterable[str]:
         yield f"| {' | '.join(cells)} |"
     yield ""
     yield (
-        f"Splits are drawn from architectures alone, with seed {protocol['seed']}; the label of a unit is the mean over "
-        "its architectures. The search saw the labels of discovery and validation, and no others."
+        f"Splits are drawn from architectures alone, with seed {protocol['seed']}; the label of a unit is the mean "
+        "over its architectures. The search saw the labels of discovery and validation, and no others."
     )
     inputs = [f"{one.n} of {one.name} (digest {one.digest})" for one in champion.inputs]
     yield from ("", f"Programs read {protocol['terminals']}. The champion's input: {_and(inputs) or 'none'}.")

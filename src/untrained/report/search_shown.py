@@ -51,8 +51,8 @@ def sentences(found: "Discovery") -> Iterable[str]:
     """What to make of it."""
     fitness = found.champion.fitness
     yield (
-        f"Fitness is the smallest Kendall tau over the spaces: {fitness.discovery:.3f} on the networks it was evolved on, "
-        f"{fitness.validation:.3f} on those it was chosen on. Both flatter it, the first more."
+        f"Fitness is the smallest Kendall tau over the spaces: {fitness.discovery:.3f} on the networks it was evolved "
+        f"on, {fitness.validation:.3f} on those it was chosen on. Both flatter it, the first more."
     )
     if found.random is not None:
         random = found.random.champion
