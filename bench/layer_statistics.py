@@ -29,11 +29,12 @@ from whole_space import _cpu
 
 from untrained.batches import load_batch
 from untrained.graphs.cost import n_flops
+from untrained.programs.determinants import log_determinants
 from untrained.proxies import PROXIES, Network
-from untrained.proxies.determinants import log_determinants
-from untrained.proxies.eznas_darts import program
-from untrained.proxies.eznas_operators import network_score
+from untrained.proxies.expression import read_program, score_layers
+from untrained.proxies.eznas_darts import READINGS
 from untrained.proxies.statistics import NAMES, layer_statistics
+from untrained.proxies.terminals import layers_of
 from untrained.spaces.nasbench201 import SPACE
 from untrained.types import Batch
 
@@ -62,7 +63,7 @@ def three_passes(network: Network, batch: Batch) -> float:
     """The same score from all statistics, as the authors' program has it."""
     model = network.model("kaiming_normal_fan_out")
     model.refuse(batch, labels=False)
-    return network_score(lambda layer: program(layer["in_grad_data"]), layer_statistics(model, batch, NAMES))
+    return score_layers(read_program(READINGS["program"]), layers_of("layers", model, batch, NAMES))
 
 
 def measure(arch: str, rounds: int) -> dict[str, Any]:

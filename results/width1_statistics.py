@@ -21,6 +21,7 @@ from correlations import Row, cell, ecnas
 from numpy.typing import NDArray
 
 from untrained.engine.bank import Bank, bank
+from untrained.graphs.counts import absent
 from untrained.proxies.ranker import read_width1_rank
 from untrained.spaces import SPACES
 from untrained.stats import Interval, kendall_interval, spearman_interval
@@ -181,9 +182,7 @@ def width1_rank(table: pl.DataFrame) -> pl.Series:
     ranker = read_width1_rank()
     n = len(table)
     values = [
-        table[name].to_numpy().astype(float)
-        if name in table.columns
-        else np.full(n, 0.0 if name.startswith("live_") else np.nan)
+        table[name].to_numpy().astype(float) if name in table.columns else np.full(n, absent(name))
         for name in ranker.protocol.columns
     ]
     statistics = np.array([v for v, name in zip(values, ranker.protocol.columns, strict=True) if "__" in name])

@@ -1,5 +1,6 @@
-"""What is promised of every space, proxy and table holds for each of them; and the checkers notice when it does not."""
+"""What is promised of every space, proxy, table and operator holds for each; and the checkers notice when not."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 
 from fewer import FEWER
 from untrained.errors import DataMissingError, OutOfSpaceError
+from untrained.programs.operators import OPERATORS, Operator, UndefinedError
 from untrained.proxies import PROXIES, Proxy
 from untrained.spaces import SPACES, FiniteSpace
 from untrained.spaces.nasbench201 import NasBench201
 from untrained.tables import TABLES, Table, Truth, TruthColumn
-from untrained.testing import check_proxy, check_space, check_table
+from untrained.testing import check_operator, check_proxy, check_space, check_table
 from untrained.types import Arch, Outcome, Scope, Status, Task
 
 Make = Callable[..., Proxy]
@@ -44,6 +46,11 @@ def test_table(name: str) -> None:
         check_table(TABLES[name])
     except DataMissingError as missing:
         pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operator(name: str) -> None:
+    check_operator(name)
 
 
 SOUND = NasBench201()
@@ -247,3 +254,66 @@ def test_broken_tables_are_noticed(cells: dict[str, str]) -> None:
 def test_a_table_of_strange_architectures_is_noticed() -> None:
     with pytest.raises((AssertionError, OutOfSpaceError)):
         check_table(SmallTable(("resnet",), (0.5,)))
+
+
+def own_operator(fn: Callable[..., Any], like: str, **other: Any) -> Operator:
+    """An operator with another function, checked by nobody."""
+
+    def quiet(*arrays: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return np.asarray(fn(*arrays))
+
+    return dataclasses.replace(OPERATORS[like], fn=quiet, compute=None, **other)
+
+
+def writes(a: Any) -> Any:
+    a.flags.writeable = True
+    a += 1
+    return np.abs(a)
+
+
+def undefined(*shapes: Any) -> Any:
+    raise UndefinedError("never")
+
+
+CALLS = itertools.count()
+OPERATOR_FAULTS: dict[str, tuple[Operator, str]] = {
+    "changes its argument": (own_operator(writes, "abs"), "arguments are changed"),
+    "another type": (own_operator(lambda a: np.abs(a).astype(np.float64), "abs"), "result is float64"),
+    "no array": (
+        dataclasses.replace(OPERATORS["numel"], fn=lambda a: float(np.size(a)), compute=None),
+        "no array",
+    ),
+    "another shape": (own_operator(lambda a: np.abs(a).reshape(-1), "abs"), "no array of shape"),
+    "random": (own_operator(lambda a: np.full_like(a, next(CALLS)), "abs"), "another result"),
+    "another formula": (own_operator(lambda a: np.abs(a) + 1, "abs"), "differs from"),
+    "not elementwise": (
+        own_operator(lambda a: a - a.max(initial=0), "neg", python="({0} - np.max({0}, initial=0))"),
+        "elements alone",
+    ),
+    "shapes too wide": (own_operator(np.abs, "abs", shape=undefined), "UndefinedError"),
+    "kind": (own_operator(OPERATORS["mean"].fn, "mean", kind=lambda kind: kind), "kind"),
+    "no kind": (own_operator(OPERATORS["mean"].fn, "mean", kind=lambda kind: None), "kind"),
+    "free": (own_operator(OPERATORS["mean"].fn, "mean", cost=lambda shape: 0.0), "0.0 steps"),
+    "fast and slow differ": (
+        dataclasses.replace(OPERATORS["abs"], compute=np.negative),
+        r"compute\(\) and fn\(\) differ",
+    ),
+    "formula of nothing": (dataclasses.replace(OPERATORS["abs"], latex="x"), "its argument is not in"),
+    "formula of one": (dataclasses.replace(OPERATORS["add"], python="{0}"), "arguments of"),
+    "without words": (dataclasses.replace(OPERATORS["abs"], summary=""), "docstring"),
+    "from nowhere": (dataclasses.replace(OPERATORS["abs"], origin="paper"), "no such origin"),
+    "undefined everywhere": (own_operator(undefined, "abs", shape=undefined), "undefined everywhere"),
+}
+
+
+@pytest.mark.parametrize("fault", OPERATOR_FAULTS)
+def test_a_broken_operator_is_noticed(fault: str) -> None:
+    broken, message = OPERATOR_FAULTS[fault]
+    with pytest.raises((AssertionError, ValueError), match=message):
+        check_operator(broken)
+
+
+def test_an_operator_that_warns_is_noticed() -> None:
+    with pytest.raises(RuntimeWarning, match="divide by zero"):
+        check_operator(dataclasses.replace(OPERATORS["reciprocal"], fn=lambda a: np.asarray(1 / a, a.dtype)))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from untrained.proxies import PROXIES
+from untrained.proxies.expression import INITS, load_expression
 
 PAGE = Path(__file__).parents[1] / "docs" / "proxies.md"
 
@@ -16,6 +17,13 @@ def row(name: str) -> str:
     return f"| `{name}` | {summary} | {better} | {init} | {labels} | {proxy.cost or 'none'} | {proxy.cite} |"
 
 
+def programs() -> str:
+    summary = (load_expression.__doc__ or "").partition(";")[0]
+    inits = " or ".join(INITS.values())
+    labels = "if it reads `weight_grad_loss`"
+    return f"| `expr: PROGRAM` | {summary}. | higher | {inits} | {labels} | those it reads | [programs](programs.md) |"
+
+
 def test_the_page_of_proxies_is_up_to_date() -> None:
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
-    assert rows == [row(name) for name in PROXIES]
+    assert rows == [*[row(name) for name in PROXIES], programs()]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from untrained.engine import ScoreTable, score, score_module
     from untrained.engine.bank import Bank, bank, read_bank
     from untrained.proxies import PROXIES, Network, proxy
-    from untrained.report import Comparison, Leaderboard, correlate, leaderboard
+    from untrained.report import Comparison, Discovery, Leaderboard, correlate, discover, leaderboard
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
@@ -28,6 +28,7 @@ __all__ = [
     "Batch",
     "ChoiceSpace",
     "Comparison",
+    "Discovery",
     "FiniteSpace",
     "Leaderboard",
     "Network",
@@ -40,6 +41,7 @@ __all__ = [
     "Task",
     "bank",
     "correlate",
+    "discover",
     "leaderboard",
     "load_batch",
     "load_truth",
@@ -56,7 +58,7 @@ _HOMES = {
     "engine": ("ScoreTable", "score", "score_module"),
     "engine.bank": ("Bank", "bank", "read_bank"),
     "proxies": ("PROXIES", "Network", "proxy"),
-    "report": ("Comparison", "Leaderboard", "correlate", "leaderboard"),
+    "report": ("Comparison", "Discovery", "Leaderboard", "correlate", "discover", "leaderboard"),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),

@@ -11,7 +11,8 @@ import typer
 from untrained.cli_bank import bank
 from untrained.cli_calibrate import calibrate
 from untrained.cli_data import app as data
-from untrained.cli_lists import proxies, spaces
+from untrained.cli_evolve import evolve
+from untrained.cli_lists import operators, proxies, spaces
 from untrained.cli_options import (
     ArchsFile,
     Classes,
@@ -262,8 +263,10 @@ def leaderboard(
 
 app.command()(bank)
 app.command()(calibrate)
+app.command()(evolve)
 app.command()(spaces)
 app.command()(proxies)
+app.command()(operators)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What there is: spaces and proxies. Nothing is imported that a listing does not need."""
+"""What there is: spaces, proxies and operators. Nothing is imported that a listing does not need."""
 
 import inspect
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from untrained.programs.operators import Operator
     from untrained.proxies import Proxy
 
 
@@ -30,13 +31,14 @@ def proxies(
     Example:
       untrained proxies naswot
     """
-    from rich.console import Console
-
+    from untrained.cli_options import console as make_console
     from untrained.proxies import NAMED, PROXIES
+    from untrained.proxies.base import EXPRESSION
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = max(console.width, 120)  # a file or pipe has no width of its own
+    console = make_console()
+    if name == EXPRESSION:
+        console.print(_expressions(), soft_wrap=True, markup=False, highlight=False)
+        return
     if name is not None:
         console.print(_page(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
         return
@@ -44,6 +46,92 @@ def proxies(
     console.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
     for known, named in NAMED.items():
         console.print(f"{known} = {named.method}({named.members}) [{named.cite}]", markup=False, highlight=False)
+    console.print(
+        "A program of your own: expr: mean(abs(mul(weight, weight_grad_data))); `untrained proxies expr` says what it "
+        "may read, `untrained operators` what it may do.",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _expressions() -> str:
+    """What is known of programs as proxies."""
+    from untrained.programs.program import OVERS
+    from untrained.proxies import expression, terminals
+
+    words = [f"  {word}(...): {meaning}" for word, meaning in OVERS.items()]
+    how = "A word around the whole says how the score comes from the values:"
+    return "\n".join(["expr", "", inspect.getdoc(expression) or "", inspect.getdoc(terminals) or "", "", how, *words])
+
+
+def operators(
+    name: Annotated[str | None, typer.Argument(help="One operator, with its formulas and its kinds.")] = None,
+    chosen: Annotated[
+        str, typer.Option("--set", help="eznas (its program's), paper (and sub), elementwise (for width-1), or all.")
+    ] = "all",
+) -> None:
+    """List the operators that programs are made of.
+
+    Examples:
+      untrained operators
+      untrained operators --set eznas
+      untrained operators safe_divide
+    """
+    from untrained.cli_options import console
+    from untrained.errors import UnknownNameError
+    from untrained.programs.operators import OPERATORS, operator_set
+
+    stdout = console()
+    if name is None:
+        stdout.print(_operator_table(list(operator_set(chosen).values())))
+        return
+    if name not in OPERATORS:
+        raise UnknownNameError.among("operator", name, OPERATORS, "`untrained operators` lists them.")
+    stdout.print(_operator_page(OPERATORS[name]), soft_wrap=True, markup=False, highlight=False)
+
+
+def _operator_table(found: "Sequence[Operator]") -> "Table":
+    """Operators, one row each."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    caption = f"{len(found)} operators. `untrained operators NAME` tells more."
+    shown = Table(caption=caption, caption_justify="left")
+    for heading in ("operator", "arguments", "origin", "what it is", "of a and b"):
+        shown.add_column(heading, overflow="fold")
+    for one in found:
+        called = f"{one.name}({', '.join('ab'[: one.arity])})"
+        shown.add_row(one.name, called, _origin(one), escape(one.summary), escape(one.python.format("a", "b")))
+    return shown
+
+
+def _origin(found: "Operator") -> str:
+    return "own" if found.origin == "own" else f"EZNAS, {found.origin}"
+
+
+def _operator_page(found: "Operator") -> str:
+    """All that is known of one operator."""
+    from itertools import product
+
+    from untrained.programs.tree import Kind
+
+    kinds = []
+    for given in product(Kind, repeat=found.arity):
+        result = found.kind(*given)
+        if result is not None:
+            kinds.append(f"{', '.join(kind.name.lower() for kind in given)} -> {result.name.lower()}")
+    facts = {
+        "NumPy": found.python.format("a", "b"),
+        "LaTeX": found.latex.format("a", "b"),
+        "origin": _origin(found),
+        "width-1": "yes: it is applied to single elements"
+        if found.elementwise
+        else "no: it needs more than one number",
+        "kinds": "\n            ".join(kinds),
+    }
+    called = f"{found.name}({', '.join('ab'[: found.arity])})"
+    lines = [f"{label:<12}{text}" for label, text in facts.items()]
+    return "\n".join([called, "", inspect.getdoc(found.fn) or found.summary, "", *lines])
 
 
 def _table(found: "Sequence[Proxy]") -> "Table":

@@ -58,7 +58,9 @@ class Formulas:
             tree = program.tree
             for place, part in enumerate(list(tree.walk())):
                 if part.is_constant:
-                    tree = tree.replace(place, parse_program(f"add(x, {float(f'{float(part.head):.1g}')!r})").tree.args[1])
+                    tree = tree.replace(
+                        place, parse_program(f"add(x, {float(f'{float(part.head):.1g}')!r})").tree.args[1]
+                    )
             found.append(Program(tree, program.over))
         return found
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.evolve.formulas import Formulas
 from untrained.errors import BadInputError, RunConflictError, UntrainedError
 from untrained.evolve.presets import preset
 from untrained.evolve.run import HISTORY_SCHEMA, Step, evolve, read_found, read_history
 from untrained.programs.program import parse_program
 from untrained.programs.simplify import simplify
+
+from .formulas import Formulas
 
 FORMULA = "mul(abs(jacob), log1p_abs(flops))"
 SMALL = preset("width1", population=60, generations=6, islands=2, migrate_every=2, tune=3, scaled_leaf=0.0)
@@ -35,7 +36,7 @@ def finished(tmp_path_factory):
 
 
 def test_a_formula_is_rediscovered(tmp_path):
-    settings = preset("width1", population=300, generations=20, islands=3, tune=0, scaled_leaf=0.0)
+    settings = preset("width1", population=200, generations=12, islands=3, tune=0, scaled_leaf=0.0)
     found = evolve(Formulas(FORMULA, n_spaces=2), settings, 0, tmp_path / "run")
     assert found.champion.validation.fitness > 0.99
     assert set(found.champion.program.tree.terminals()) == {"jacob", "flops"}
@@ -81,7 +82,9 @@ def test_progress_and_log_agree(finished):
     assert [line["best"] for line in lines] == [step.best for step in steps]
     best = [step.best for step in steps]
     assert best == sorted(best)
-    assert all(-1 <= step.median <= step.best and 0 < step.distinct_fitness <= step.distinct_programs <= 1 for step in steps)
+    assert all(
+        -1 <= step.median <= step.best and 0 < step.distinct_fitness <= step.distinct_programs <= 1 for step in steps
+    )
     assert all(step.per_second > 0 and 0 <= step.hypervolume <= 1 for step in steps)
 
 
@@ -112,7 +115,7 @@ def test_seeds_and_only_seeds_matter(finished, tmp_path):
     assert (tmp_path / "other/history.parquet").read_bytes() != (folder / "history.parquet").read_bytes()
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -126,11 +129,11 @@ def test_stopped_at_any_write_it_ends_in_the_same_bytes(finished, tmp_path, monk
         nonlocal n_writes
         n_writes += 1
         if n_writes == moment + 2:  # the first is evolve.json
-            raise Stopped
+            raise StoppedError
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", stopping)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         evolve(Formulas(FORMULA, noise=0.3), SMALL, 0, tmp_path / "run")
     monkeypatch.undo()
     assert evolve(Formulas(FORMULA, noise=0.3), SMALL, 0, tmp_path / "run") == found
@@ -140,8 +143,8 @@ def test_stopped_at_any_write_it_ends_in_the_same_bytes(finished, tmp_path, monk
 KILLED = """
 import sys, time
 from pathlib import Path
-from tests.evolve.formulas import Formulas
-from tests.evolve.test_evolve_run import FORMULA, SMALL
+from evolve.formulas import Formulas
+from evolve.test_evolve_run import FORMULA, SMALL
 from untrained.evolve.run import evolve
 evolve(Formulas(FORMULA, noise=0.3), SMALL, 0, Path(sys.argv[1]), lambda step: print(step.generation, flush=True))
 """
@@ -151,7 +154,7 @@ evolve(Formulas(FORMULA, noise=0.3), SMALL, 0, Path(sys.argv[1]), lambda step: p
 def test_killed_and_resumed_it_ends_in_the_same_bytes(finished, tmp_path, generations):
     folder, found, _ = finished
     root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'src'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{root / 'tests'}{os.pathsep}{root / 'src'}"}
     for generation in generations:
         command = [sys.executable, "-c", KILLED, str(tmp_path / "run")]
         with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=root) as process:
@@ -193,7 +196,7 @@ def test_folders_of_something_else_and_broken_ones_are_refused(finished, tmp_pat
         evolve(Formulas(FORMULA), SMALL, 0, tmp_path / "b")
     for broken in ("{", '{"generation": 1}', '{"generation": 5000}'):
         folder = tmp_path / f"c{len(broken)}"
-        with pytest.raises(Stopped):
+        with pytest.raises(StoppedError):
             evolve(Formulas(FORMULA, noise=0.3), SMALL, 0, folder, stop)
         (folder / "checkpoint.json").write_text(broken)
         with pytest.raises(RunConflictError, match="cannot be read"):
@@ -204,7 +207,7 @@ def test_folders_of_something_else_and_broken_ones_are_refused(finished, tmp_pat
 
 def stop(step: Step) -> None:
     if step.generation == 1:
-        raise Stopped
+        raise StoppedError
 
 
 def test_a_program_to_start_with_is_evaluated_first(tmp_path):

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from untrained.graphs import cost
 from untrained.graphs.canonical import flatten, key, simplify
-from untrained.graphs.counts import FRACTIONS, MEANINGS, counts, meaning
+from untrained.graphs.counts import (
+    FRACTIONS,
+    MEANINGS,
+    TOTALS,
+    absent,
+    counts,
+    is_count,
+    meaning,
+    parts_of,
+    value_of,
+)
 from untrained.graphs.graph import (
     AvgPool,
     Concat,
@@ -340,3 +350,21 @@ def test_the_meanings_of_names() -> None:
     assert meaning("live_conv1x7") == "convolutions with a 1x7 kernel"
     assert meaning("live_gconv3x3").startswith("grouped")
     assert all(meaning(name) == text for name, text in MEANINGS.items())
+
+
+# --- names
+
+
+def test_every_count_is_known_by_its_name_and_adds_up() -> None:
+    for name in ("nasbench201", "nds_darts", "nasbench_nlp"):
+        space = SPACES[name]
+        for arch in space.sample(np.random.default_rng(0), 5):
+            found = counts(space.graph(arch))
+            assert all(is_count(count) and meaning(count) for count in found)
+            assert value_of(found, "live_pools") == found.get("live_avg_pool", 0) + found.get("live_max_pool", 0)
+            convs = sum([number for count, number in found.items() if "conv" in count and count.startswith("live_")])
+            assert value_of(found, "live_convs") == convs
+            assert value_of(found, "live_conv9x9") == 0
+    assert not any(is_count(name) for name in (*TOTALS, "live_", "live_conv3", "params", "live_xconv3x3"))
+    assert parts_of("live_pools", ["live_max_pool", "live_conv1x1"]) == ["live_max_pool"]
+    assert (absent("live_conv1x1"), math.isnan(absent("log_paths"))) == (0.0, True)

@@ -3,25 +3,26 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from programs.trees import trees
 from untrained.errors import BadInputError
 from untrained.programs.kinds import kind_of
 from untrained.programs.operators import OPERATORS
 from untrained.programs.text import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, parse
 from untrained.programs.tree import Kind, Tree, call, constant, terminal
 
-from programs.trees import trees
-
 KINDS = {"weight": Kind.TENSOR, "act_data": Kind.TENSOR, "output_low": Kind.VECTOR, "depth": Kind.SCALAR}
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees())
 def test_what_is_written_is_read_back(tree: Tree) -> None:
     assert parse(tree.text) is tree
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees(), st.lists(st.sampled_from([" ", "\n", "\t", "  \r\n"]), min_size=1))
 def test_white_space_may_stand_anywhere(tree: Tree, spaces: list[str]) -> None:
     spread = list(tree.text.replace(" ", ""))
@@ -195,6 +196,7 @@ def test_only_the_operators_given_are_known() -> None:
         parse("mean(a)", operators=few)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=60))
 def test_any_text_is_a_program_or_refused(text: str) -> None:
     try:
@@ -205,6 +207,7 @@ def test_any_text_is_a_program_or_refused(text: str) -> None:
         assert parse(tree.text) is tree
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(alphabet="abs(,)1e-. \nmul", max_size=40))
 def test_any_text_of_the_right_letters_is_a_program_or_refused(text: str) -> None:
     try:
@@ -215,6 +218,7 @@ def test_any_text_of_the_right_letters_is_a_program_or_refused(text: str) -> Non
         assert parse(tree.text) is tree
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees(["abs", "add", "mean", "matmul", "gram"], list(KINDS)))
 def test_kinds_of_a_tree_are_those_of_its_operators(tree: Tree) -> None:
     def kind(tree: Tree) -> Kind | None:

@@ -3,13 +3,14 @@
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from programs.trees import trees
 from untrained.programs.tree import ONE, ZERO, Tree, call, constant, terminal
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees())
 def test_equal_trees_are_the_same_object(tree: Tree) -> None:
     def again(tree: Tree) -> Tree:
@@ -39,6 +40,7 @@ def test_an_operator_is_applied_to_something() -> None:
         call("abs")
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees())
 def test_size_depth_and_walk_agree(tree: Tree) -> None:
     def depth(tree: Tree) -> int:
@@ -51,6 +53,7 @@ def test_size_depth_and_walk_agree(tree: Tree) -> None:
     assert tree.terminals() == list(dict.fromkeys(str(part.head) for part in parts if part.is_terminal))
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.data(), trees(), trees())
 def test_replacing_at_a_position_changes_that_subtree_alone(data: st.DataObject, tree: Tree, other: Tree) -> None:
     position = data.draw(st.integers(0, tree.size - 1))
@@ -61,6 +64,7 @@ def test_replacing_at_a_position_changes_that_subtree_alone(data: st.DataObject,
     assert new.replace(position, old) is tree
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees())
 def test_positions_end_at_the_size(tree: Tree) -> None:
     with pytest.raises(IndexError):
@@ -69,6 +73,7 @@ def test_positions_end_at_the_size(tree: Tree) -> None:
         tree.replace(tree.size, ONE)
 
 
+@settings(deadline=None, max_examples=60)
 @given(trees(), trees())
 def test_digests_tell_trees_apart(one: Tree, other: Tree) -> None:
     assert (one.digest == other.digest) == (one is other) == (one.text == other.text)

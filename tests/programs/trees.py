@@ -16,7 +16,7 @@ CONSTANTS = st.one_of(
 def trees(
     operators: Sequence[str] | None = None, names: Sequence[str] = NAMES, *, max_parts: int = 14
 ) -> st.SearchStrategy[Tree]:
-    """Trees of these operators (all that are registered) and terminals, from leaves up: arguments are the last trees."""
+    """Trees of these operators (all there are) and terminals, from leaves up: arguments are the last trees."""
     chosen = sorted(OPERATORS) if operators is None else list(operators)
     leaves = st.one_of(st.sampled_from(names).map(terminal), CONSTANTS.map(constant))
     steps = st.lists(st.one_of(leaves, st.sampled_from(chosen), st.sampled_from(chosen)), max_size=max_parts)

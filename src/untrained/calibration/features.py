@@ -7,8 +7,8 @@ import polars as pl
 
 from untrained.engine.bank import Bank
 from untrained.errors import BadInputError
+from untrained.graphs.counts import is_count
 from untrained.proxies.predictors import Floats, Ints, Ranks
-from untrained.proxies.ranker import is_count
 from untrained.types import Status
 
 LEAST_DEFINED = 0.5  # of the networks: columns that say less are left out

@@ -2,8 +2,6 @@
 
 import hashlib
 import io
-import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from untrained.engine.folder import write_bytes
+from untrained.files.toml_files import toml
 from untrained.proxies.predictors import Predictor, Ranks
 from untrained.proxies.ranker import FORMAT
 
@@ -66,36 +65,3 @@ def save_ranker(
         if old.name != data:
             old.unlink()
     return folder / NAME
-
-
-def toml(content: Mapping[str, Any]) -> str:
-    """Plain values as TOML: texts, numbers, booleans, lists, and mappings of them. What is None is left out.
-
-    >>> print(toml({"a": 1, "b": {"c": [0.5, "x"]}}), end="")
-    a = 1
-    <BLANKLINE>
-    [b]
-    c = [0.5, "x"]
-    """
-    tables = {name: value for name, value in content.items() if isinstance(value, Mapping)}
-    lines = [f"{_key(k)} = {_value(v)}" for k, v in content.items() if k not in tables and v is not None]
-    for name, table in tables.items():
-        lines += ["", f"[{_key(name)}]", *[f"{_key(k)} = {_value(v)}" for k, v in table.items() if v is not None]]
-    return "\n".join(lines) + "\n"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items() if v is not None) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_value, value)) + "]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    if isinstance(value, str):  # JSON's escapes are TOML's, but for one character
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return json.dumps(value)
-
-
-def _key(name: str) -> str:
-    plain = name.replace("_", "").replace("-", "")
-    return name if plain.isascii() and plain.isalnum() else _value(name)

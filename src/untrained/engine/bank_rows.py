@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from untrained.engine.worker import collector_paused, failure
-from untrained.graphs.counts import FRACTIONS, MEANINGS, counts, meaning
+from untrained.graphs.counts import FRACTIONS, MEANINGS, absent, counts, is_count, meaning
 from untrained.graphs.graph import Graph
 from untrained.graphs.modes import Mode, Response, respond, respond_stages
 from untrained.graphs.recurrent import Recurrent
@@ -130,19 +130,13 @@ def zeros_for_none(networks: pl.DataFrame) -> pl.DataFrame:
     """Counts of all networks, whole numbers as such: what a counted network has none of is 0, not null."""
     names = sorted(networks.columns[1:], key=_place)
     counted = pl.col("live_params").is_not_null()
-    filled = [
-        pl.when(counted).then(pl.col(name).fill_null(0)) if name.startswith("live_") else pl.col(name) for name in names
-    ]
+    filled = [pl.when(counted).then(pl.col(name).fill_null(0)) if absent(name) == 0 else pl.col(name) for name in names]
     return networks.select("key", *filled).cast(dict.fromkeys(whole_counts(names), pl.Int64))
 
 
 def whole_counts(names: Iterable[str]) -> list[str]:
     """Those of the columns that are whole numbers."""
-    return [name for name in names if name not in FRACTIONS and _is_count(name)]
-
-
-def _is_count(name: str) -> bool:
-    return name in MEANINGS or name.startswith("live_")
+    return [name for name in names if name not in FRACTIONS and is_count(name)]
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -152,7 +146,7 @@ def _place(name: str) -> tuple[int, str]:
 
 def meanings(setting: Setting, frame: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """What each column means: of a count what is counted; of a statistic its formula, modes, input and unit."""
-    found: dict[str, dict[str, Any]] = {name: {"count": meaning(name)} for name in frame.columns if _is_count(name)}
+    found: dict[str, dict[str, Any]] = {name: {"count": meaning(name)} for name in frame.columns if is_count(name)}
     stages: list[int | None] = [None]
     while stages:
         stage = stages.pop()

@@ -46,7 +46,7 @@ class Evolver:
     >>> columns = {"a": np.linspace(1, 2, 9, dtype=np.float32), "b": np.linspace(3, 1, 9, dtype=np.float32) ** 2}
     >>> terminals = {name: Kind.SCALAR for name in columns}
     >>> signature = Signature("mine", operator_set("elementwise"), terminals, ("network",))
-    >>> evolver = Evolver(preset("width1", population=40, generations=3), signature, seed=0)
+    >>> evolver = Evolver(preset("width1", population=60, generations=9), signature, seed=0)
     >>> def worth(program: Program) -> Evaluation:
     ...     error = float(np.abs(evaluate([program.tree], columns)[0] - columns["a"] * columns["b"]).mean())
     ...     return Evaluation(Status.OK, "", (1 / (1 + error),), (0.0,), 0.0, 9)
@@ -216,10 +216,10 @@ class Evolver:
         n = self._share(island)
         draws = Draws("generation", self.seed, self.generation, island)
         n_made = 0
-        for proposal in self._queue:
-            if proposal.island == island and n_made < n and proposal.key not in self.known:
-                n_made += proposal.key not in fresh
-                fresh.setdefault(proposal.key, proposal)
+        for queued in self._queue:
+            if queued.island == island and n_made < n and queued.key not in self.known:
+                n_made += queued.key not in fresh
+                fresh.setdefault(queued.key, queued)
         for _ in range(n - n_made):
             proposal = self._child(draws, island, fresh)
             if proposal is None:
@@ -340,7 +340,8 @@ def _check(evaluation: Evaluation) -> None:
     numbers = (*evaluation.taus, *evaluation.size_partials, evaluation.milliseconds)
     if evaluation.status is Status.OK and not (evaluation.taus and all(map(math.isfinite, numbers))):
         raise BadInputError(
-            f"an evaluation whose status is ok needs a tau and finite numbers, got {evaluation}. Give it another status."
+            f"an evaluation whose status is ok needs a tau and finite numbers, got {evaluation}. "
+            "Give it another status."
         )
 
 

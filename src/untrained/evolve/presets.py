@@ -130,7 +130,9 @@ class Settings:
                 f"{self.initial_min_depth}, {self.initial_max_depth}, {self.max_depth}."
             )
         if self.population < 2 * self.islands:
-            raise BadInputError(f"{self.islands} islands need a population of {2 * self.islands}, got {self.population}.")
+            raise BadInputError(
+                f"{self.islands} islands need a population of {2 * self.islands}, got {self.population}."
+            )
         for name, chosen, known in (
             ("mutations", tuple(self.mutations), MUTATIONS),
             ("objectives", self.objectives, OBJECTIVES),
@@ -138,7 +140,9 @@ class Settings:
             if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
                 raise BadInputError(f"{name} must be some of {', '.join(known)}, each once; got {', '.join(chosen)}.")
         if min(self.mutations.values()) < 0 or not 0 < sum(self.mutations.values()) < math.inf:
-            raise BadInputError(f"frequencies of mutations must not be negative, nor all 0; got {dict(self.mutations)}.")
+            raise BadInputError(
+                f"frequencies of mutations must not be negative, nor all 0; got {dict(self.mutations)}."
+            )
 
     def as_json(self) -> dict[str, Any]:
         """Every setting as plain data; `from_json` reads it back."""
@@ -203,9 +207,10 @@ PRESETS: Final[Mapping[str, Settings]] = {
 """Settings by name.
 
 "eznas" is the paper's search (arXiv:2209.07413): 50 programs, 15 generations, crossover and mutation 0.4 each,
-tournaments of 4, depth 2 to 10. "eznas_program" has the numbers of the published program: 200 programs, 100 generations,
-half-and-half trees, crossover and mutation 0.5 each. In both, as in the original, fitness is the minimum tau as it is, a
-program and its negative are two programs, and there is no limit on size but the parser's.
+tournaments of 4, depth 2 to 10. "eznas_program" has the numbers of the published program: 200 programs, 100
+generations, half-and-half trees, crossover and mutation 0.5 each. In both fitness is the minimum tau as it is,
+negatives are not proposed, and there is no limit on size but the parser's. Of how programs are chosen
+only the tournaments of 4 are known: here any program may be a parent, and winners among parents and children live on.
 """
 
 

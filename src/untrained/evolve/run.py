@@ -1,11 +1,11 @@
 """A search in a folder: goes on where it was killed, and ends in the same bytes.
 
-    evolve.json                      protocol (what may change what is found) and calls (how it came about)
-    generations/part-000001.parquet  everything evaluated in the first generation, and so on
-    checkpoint.json                  the populations after the last finished generation
-    log.jsonl                        progress, with times, which stand nowhere else
-    history.parquet                  all generations in one file, at the end
-    found.json                       the champion and the hall of fame, at the end
+evolve.json                      protocol (what may change what is found) and calls (how it came about)
+generations/part-000001.parquet  everything evaluated in the first generation, and so on
+checkpoint.json                  the populations after the last finished generation
+log.jsonl                        progress, with times, which stand nowhere else
+history.parquet                  all generations in one file, at the end
+found.json                       the champion and the hall of fame, at the end
 """
 
 import json

@@ -72,7 +72,7 @@ def distinct(individuals: Sequence[Individual]) -> list[Individual]:
 
 
 def tournament(draws: Draws, individuals: Sequence[Individual], size: int, parsimony: float) -> Individual:
-    """The winner among so many, drawn with replacement: of those no worse than the best minus `parsimony`, the smallest.
+    """The winner among so many drawn with replacement: the smallest of those within `parsimony` of the best.
 
     Source: lexicographic parsimony pressure, Luke and Panait 2002, GECCO, with a tolerance.
     """
@@ -86,8 +86,8 @@ def objectives(individuals: Sequence[Individual], names: Sequence[str]) -> Float
     """Objectives of each program, shape (n, len(names)), all to be minimised.
 
     "fitness" is the negative of the smallest tau, "size" the number of operators and leaves, "milliseconds" the
-    predicted cost, and "size_partial" the negative of the mean over spaces of |partial correlation with the labels given
-    the number of parameters|: what a program knows beyond size is to be large, so that champions are no disguised
+    predicted cost, and "size_partial" the negative of the mean over spaces of |partial correlation with the labels
+    given the number of parameters|: what a program knows beyond size is to be large, so that champions are no disguised
     parameter counts.
     """
     columns = {

@@ -1,6 +1,7 @@
 """Which networks a search may learn from, which choose its champion, and which it never sees."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -74,6 +75,7 @@ def split(
     n_validation: int,
     seed: int,
     hold_out: Collection[str] = (),
+    unlabelled: Collection[str] = (),
 ) -> Split:
     """Draw distinct networks for discovery and validation; the rest is held out.
 
@@ -87,6 +89,8 @@ def split(
         seed: which shuffle.
         hold_out: architectures whose networks are in neither part. The held-out part is then exactly they, in this
             order; otherwise it is every network that was not drawn, in the order of the shuffle.
+        unlabelled: networks (keys) that are passed over where the shuffle comes to them, and so are not drawn. Which
+            networks behind the last one drawn are among them changes nothing.
 
     Raises:
         BadInputError: there are too few networks, an architecture belongs to two, or one to hold out is unknown.
@@ -106,16 +110,20 @@ def split(
     taken = {unit_of[arch] for arch in kept_out}
     units = sorted(unit for unit in archs_by_unit if unit not in taken)
     n_drawn = n_discovery + n_validation
-    if len(units) < n_drawn:
+    passed = set(unlabelled)
+    n_units = sum([unit not in passed for unit in units])
+    if n_units < n_drawn:
         held = f" after {len(taken)} are held out" if taken else ""
         raise BadInputError(
             f"discovery and validation need {n_drawn} distinct networks ({n_discovery} and {n_validation}), but there "
-            f"are {len(units)}{held}. Ask for fewer."
+            f"are {n_units}{' with a label' if passed else ''}{held}. Ask for fewer."
         )
     order = np.random.default_rng(seed_for("evolve split", seed)).permutation(len(units))
-    drawn = [archs_by_unit[units[i]][0] for i in order.tolist()]
-    rest = tuple(kept_out) if kept_out else tuple(drawn[n_drawn:])
-    return Split(tuple(drawn[:n_discovery]), tuple(drawn[n_discovery:n_drawn]), rest)
+    shuffled = [units[i] for i in order.tolist()]
+    drawn = dict.fromkeys(itertools.islice([unit for unit in shuffled if unit not in passed], n_drawn))
+    archs = [archs_by_unit[unit][0] for unit in drawn]
+    rest = [archs_by_unit[unit][0] for unit in shuffled if unit not in drawn]
+    return Split(tuple(archs[:n_discovery]), tuple(archs[n_discovery:]), tuple(kept_out) or tuple(rest))
 
 
 def labels_of(parts: Split, labels: Mapping[str, float]) -> Labels:

@@ -114,7 +114,7 @@ class Variation:
         return self._grammars[_family(program.over)]
 
     def _within(self, parent: Program, tree: Tree) -> Program | None:
-        if tree is parent.tree or tree.is_constant or not self._grammar(parent).allows(tree):
+        if tree is parent.tree or not tree.terminals() or not self._grammar(parent).allows(tree):
             return None
         return Program(tree, parent.over)
 

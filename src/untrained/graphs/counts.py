@@ -9,7 +9,9 @@ one, and every operation reads sums of other operations. Counts are thus functio
 """
 
 import math
+import re
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -40,7 +42,18 @@ from untrained.graphs.graph import (
 )
 from untrained.graphs.recurrent import Recurrent
 
-__all__ = ["FRACTIONS", "MEANINGS", "VERSION", "counts", "meaning"]
+__all__ = [
+    "FRACTIONS",
+    "MEANINGS",
+    "TOTALS",
+    "VERSION",
+    "absent",
+    "counts",
+    "is_count",
+    "meaning",
+    "parts_of",
+    "value_of",
+]
 
 VERSION = 1  # raised whenever a count changes
 
@@ -63,6 +76,12 @@ MEANINGS = {
     "pool_path_mean": "mean number of average and maximum pools on a path",
 }
 FRACTIONS = ("log_paths", "conv_path_mean", "conv_path_sd", "pool_path_mean")  # counts that are no whole numbers
+TOTALS = {  # what spaces with different operations have in common
+    "live_convs": "convolutions of any kernel and grouping",
+    "live_pools": "average and maximum pools over a window",
+}
+_CONV = re.compile(r"live_(dw|g)?conv[0-9]+x[0-9]+")
+_POOLS = ("live_avg_pool", "live_max_pool")
 _ACTIVATIONS = (ReLU, ReLU6, SiLU, GELU, Hardswish, LeakyReLU, Sigmoid, Tanh)
 _KINDS: dict[type, str] = {
     AvgPool: "live_avg_pool",
@@ -86,6 +105,40 @@ def meaning(name: str) -> str:
     kind, _, kernel = name.removeprefix("live_").partition("conv")
     ways = {"": "convolutions", "dw": "depthwise convolutions", "g": "grouped convolutions"}
     return f"{ways[kind]} with a {kernel} kernel"
+
+
+def is_count(name: str) -> bool:
+    """Whether `counts` gives a number of this name, to some network.
+
+    >>> is_count("live_gconv3x5"), is_count("depth"), is_count("live_pools"), is_count("eps_relu_lin__normal")
+    (True, True, False, False)
+    """
+    return name in MEANINGS or bool(_CONV.fullmatch(name))
+
+
+def absent(name: str) -> float:
+    """What a count is where `counts` has none of this name: 0 of what it counts, NaN of what has no value."""
+    return 0.0 if name.startswith("live_") else math.nan
+
+
+def parts_of(total: str, names: Iterable[str]) -> list[str]:
+    """Those of the counts `names` that one of TOTALS adds up.
+
+    >>> parts_of("live_convs", ["depth", "live_conv3x3", "live_dwconv5x5", "live_avg_pool"])
+    ['live_conv3x3', 'live_dwconv5x5']
+    """
+    return [name for name in names if (name in _POOLS if total == "live_pools" else _CONV.fullmatch(name))]
+
+
+def value_of(found: Mapping[str, float], name: str) -> float:
+    """One count, or one of TOTALS, of a network for which `counts` gave `found`.
+
+    >>> value_of({"live_avg_pool": 2, "live_max_pool": 1}, "live_pools"), value_of({}, "live_conv1x1")
+    (3.0, 0.0)
+    """
+    if name in TOTALS:
+        return float(sum([found[part] for part in parts_of(name, found)]))
+    return float(found.get(name, absent(name)))
 
 
 def counts(network: Graph | Recurrent) -> dict[str, float]:

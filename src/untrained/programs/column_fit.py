@@ -7,13 +7,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from untrained.programs.columns import Floats
+from untrained.programs.columns import Floats, Ints
 from untrained.programs.tree import Tree, call, constant
 from untrained.stats import midranks
 
 RIDGE = 0.01
 N_STEPS = 12
-LEAST_SHARE = 0.01  # of the largest term's spread: smaller terms are left out
 
 
 def normal_scores(labels: ArrayLike) -> Floats:
@@ -73,26 +72,34 @@ def weighted_sum(parts: Sequence[tuple[float, Tree]]) -> Tree:
 
 
 def fit_tree(
-    tree: Tree, names: Mapping[str, int], columns: Floats, target: Floats, *, max_size: int, ridge: float = RIDGE
+    tree: Tree,
+    names: Mapping[str, int],
+    columns: Floats,
+    target: Floats,
+    *,
+    starts: Ints | None = None,
+    max_size: int,
+    ridge: float = RIDGE,
 ) -> Tree:
     """A tree with its terms weighted, and the constants inside them moved, so that it follows a target.
 
-    The tree is taken as a sum of terms, each of which gets a weight, as long as it does not grow over `max_size`;
-    terms that hardly matter are left out. See `column_fit_kernels.fit` for what is minimised: weights are drawn to 0, the
-    constants inside to where they are.
+    The tree is taken as a sum of terms, each of which gets a weight, as long as it does not grow over `max_size`. See
+    `column_fit_kernels.fit` for what is minimised: weights are drawn to 0, the constants inside to where they are.
 
     Args:
         tree: of elementwise operators.
         names: row of `columns` for each terminal.
         columns: shape (columns, rows).
         target: from `normal_scores`, shape (rows,).
+        starts: the first row of each space, and the number of rows: only order within a space counts. None: one space.
         max_size: operators and leaves of the result.
         ridge: share of the target's variance that a doubling of a term costs.
 
     Returns:
         The changed tree; the tree itself where it is undefined somewhere, constant, or cannot be weighted.
     """
-    from untrained.programs import column_fit_kernels, column_kernels as kernels
+    from untrained.programs import column_fit_kernels
+    from untrained.programs import column_kernels as kernels
 
     parts = terms(tree)
     sums = len(parts) > 1 and sum(part.size + 3 for _, part in parts) - 1 <= max_size
@@ -123,9 +130,11 @@ def fit_tree(
         for _, part in parts:  # each term is written as its weight and then itself
             weights[at] = True
             at += 1 + sum(inner.is_constant for inner in part.walk())
-    rho = column_fit_kernels.fit(codes, a, b, constants, free, weights, columns, target, ridge, N_STEPS)
+    bounds = np.array([0, columns.shape[1]]) if starts is None else starts
+    rho, scale = column_fit_kernels.fit(codes, a, b, constants, free, weights, columns, target, bounds, ridge, N_STEPS)
     if math.isnan(rho):
         return tree
+    constants[free[weights]] *= scale * math.sqrt(columns.shape[1])  # in units of normal scores
     numbers = iter([float(f"{value:.4g}") for value in constants[free].tolist()])
 
     def written(part: Tree) -> Tree:
@@ -136,5 +145,4 @@ def fit_tree(
     if not sums:
         return written(whole)
     fitted = [(next(numbers), written(part)) for _, part in parts]
-    sign = math.copysign(1.0, rho)
-    return weighted_sum([(sign * weight, part) for weight, part in fitted if weight != 0] or [(1.0, tree)])
+    return weighted_sum([(weight, part) for weight, part in fitted if weight != 0] or [(1.0, tree)])

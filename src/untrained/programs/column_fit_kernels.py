@@ -8,8 +8,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.programs.column_kernels import (
-    ABS, ABS_LOG, ADD, COLUMN, CONSTANT, EQUAL, EXP, GREATER, IS_NEGATIVE, LESS, LOG, LOG1P_ABS, MAXIMUM, MINIMUM, MUL,
-    NEG, ONES_LIKE, RECIPROCAL, RELU, SAFE_DIVIDE, SIGMOID, SIGN, SMALLEST_DIVISOR, SQRT_ABS, SQUARE, SUB, TANH,
+    ABS,
+    ABS_LOG,
+    ADD,
+    COLUMN,
+    CONSTANT,
+    EQUAL,
+    EXP,
+    GREATER,
+    IS_NEGATIVE,
+    LESS,
+    LOG,
+    LOG1P_ABS,
+    MAXIMUM,
+    MINIMUM,
+    MUL,
+    NEG,
+    ONES_LIKE,
+    RECIPROCAL,
+    RELU,
+    SAFE_DIVIDE,
+    SIGMOID,
+    SIGN,
+    SMALLEST_DIVISOR,
+    SQRT_ABS,
+    SQUARE,
+    SUB,
+    TANH,
     ZEROS_LIKE,
 )  # fmt: skip
 
@@ -84,7 +109,7 @@ def _slopes(code: int, a: float, b: float, value: float) -> tuple[float, float]:
         return b, a
     if code == SAFE_DIVIDE:
         return (0.0, 0.0) if abs(b) < SMALLEST_DIVISOR else (1.0 / b, -value / b)
-    if code == MAXIMUM or code == MINIMUM:
+    if code in (MAXIMUM, MINIMUM):
         return (1.0, 0.0) if value == a else (0.0, 1.0)
     if code == NEG:
         return -1.0, 0.0
@@ -123,14 +148,16 @@ def forward(codes: Ints, a: Ints, b: Ints, constants: Floats, columns: Floats, r
             values[i] = constants[i]
         else:
             values[i] = _value(codes[i], values[a[i]], values[b[i]] if b[i] >= 0 else 0.0)
-    return values[len(codes) - 1]
+    last: float = values[len(codes) - 1]
+    return last
 
 
 @_jit
 def backward(codes: Ints, a: Ints, b: Ints, moves: NDArray[np.bool_], values: Floats, adjoints: Floats) -> None:
     """Derivatives of the last node by all nodes that move, from their values in one row."""
     n = len(codes)
-    adjoints[:] = 0.0
+    for i in range(n - 1):
+        adjoints[i] = 0.0
     adjoints[n - 1] = 1.0
     for j in range(n):
         i = n - 1 - j
@@ -150,18 +177,27 @@ def _dot(x: Floats, y: Floats) -> float:
 
 
 @_jit
-def _correlation(f: Floats, target: Floats) -> float:
-    """Pearson's correlation with a target of mean 0 and length 1; f loses its mean. NaN where f is constant."""
+def _centre(x: Floats, starts: Ints) -> None:
+    """Take its own mean from every group of rows."""
+    for g in range(len(starts) - 1):
+        group = x[starts[g] : starts[g + 1]]
+        total = 0.0
+        for i in range(len(group)):
+            total += group[i]
+        for i in range(len(group)):
+            group[i] -= total / len(group)
+
+
+@_jit
+def _correlation(f: Floats, target: Floats, starts: Ints) -> float:
+    """Correlation, within groups, with a target of means 0 and length 1; f loses its means. NaN where f is constant."""
     before = _dot(f, f)
-    mean = 0.0
-    for i in range(len(f)):
-        mean += f[i] / len(f)
-    for i in range(len(f)):
-        f[i] -= mean
+    _centre(f, starts)
     square = _dot(f, f)
     if not (square > 1e-18 * before and square < np.inf):
         return np.nan
-    return _dot(f, target) / math.sqrt(square)
+    found: float = _dot(f, target) / math.sqrt(square)
+    return found
 
 
 @_jit
@@ -189,11 +225,12 @@ def _solve(system: Floats, right: Floats) -> bool:
 @_jit
 def fit(
     codes: Ints, a: Ints, b: Ints, constants: Floats, free: Ints, to_zero: NDArray[np.bool_], columns: Floats,
-    target: Floats, ridge: float, n_steps: int,
-) -> float:  # fmt: skip
+    target: Floats, starts: Ints, ridge: float, n_steps: int,
+) -> tuple[float, float]:  # fmt: skip
     """Change the free constants of one program so that it correlates with a target: Levenberg and Marquardt's method.
 
-    With c the constants, f the program's values, less their mean, and t the target, of mean 0 and length 1, it lowers
+    With c the constants, f the program's values, less their mean in each group of rows (a space), and t the target, of
+    mean 0 in each and length 1, it lowers
 
         min_s |t - s f(c)|^2 + ridge sum_k h_k (c_k - p_k)^2,
 
@@ -209,12 +246,14 @@ def fit(
         free: nodes of constants that may change.
         to_zero: whether a free constant is drawn to 0, else to where it is.
         columns: shape (columns, rows).
-        target: shape (rows,), of mean 0 and length 1.
+        target: shape (rows,), of mean 0 in each group and length 1.
+        starts: the first row of each group, and the number of rows.
         ridge: see above.
         n_steps: steps tried.
 
     Returns:
-        The correlation at the end; NaN, and nothing changed, where the program is undefined or constant.
+        The correlation before the last step, NaN where the program is undefined or constant and nothing was changed;
+        and the best s at the end.
 
     Source: Kaufman 1975, BIT 15, 49.
     """
@@ -232,23 +271,23 @@ def fit(
     pull, slope, step = np.empty(n_free), np.empty(n_free), np.empty(n_free)
     for k in range(n_free):
         pull[k] = 0.0 if to_zero[k] else constants[free[k]]
-    tried, damping, loss, rho = constants.copy(), 1e-2, np.inf, np.nan
+    tried, damping, rho, scale = constants.copy(), 1e-2, np.nan, 0.0
     for round_ in range(n_steps):
         for r in range(n_rows):
             f[r] = forward(codes, a, b, constants, columns, r, values)
             backward(codes, a, b, moves, values, adjoints)
             for k in range(n_free):
                 jacobian[k, r] = adjoints[free[k]]
-        rho = _correlation(f, target)
+        rho = _correlation(f, target, starts)
         if math.isnan(rho):
-            return rho
+            return rho, 0.0
         square = _dot(f, f)
         scale = _dot(f, target) / square
         for r in range(n_rows):
             left[r] = target[r] - scale * f[r]
         for k in range(n_free):
             row = jacobian[k]
-            row -= row.mean()
+            _centre(row, starts)
             along = _dot(row, f) / square
             if round_ == 0:
                 h[k] = scale * scale * _dot(row, row)
@@ -259,14 +298,15 @@ def fit(
             away = constants[free[k]] - pull[k]
             penalty += ridge * h[k] * away * away
             slope[k] = _dot(jacobian[k], left) - ridge * h[k] * away
-            for l in range(k + 1):
-                normal[k, l] = normal[l, k] = _dot(jacobian[k], jacobian[l])
+            for m in range(k + 1):
+                normal[k, m] = _dot(jacobian[k], jacobian[m])
         loss = 1 - rho * rho + penalty
         gained = 0.0
         for _ in range(4):
-            system[:] = normal
-            step[:] = slope
             for k in range(n_free):
+                step[k] = slope[k]
+                for m in range(k + 1):
+                    system[k, m] = normal[k, m]
                 system[k, k] += (ridge + 1e-9) * h[k] + damping * normal[k, k] + 1e-12
             if _solve(system, step):
                 penalty = 0.0
@@ -275,14 +315,15 @@ def fit(
                     penalty += ridge * h[k] * (tried[free[k]] - pull[k]) ** 2
                 for r in range(n_rows):
                     f[r] = forward(codes, a, b, tried, columns, r, values)
-                gained = loss - (1 - _correlation(f, target) ** 2 + penalty)
+                gained = loss - (1 - _correlation(f, target, starts) ** 2 + penalty)
                 if gained > 0:
                     break
             damping *= 10
         if not gained > 0:
             break
-        constants[:] = tried
+        for k in range(n_free):
+            constants[free[k]] = tried[free[k]]
         damping = max(damping / 10, 1e-6)
         if gained < 1e-5:
             break
-    return rho
+    return rho, scale

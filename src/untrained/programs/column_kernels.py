@@ -172,6 +172,19 @@ def assign_slots(codes: Ints, a: Ints, b: Ints, n_columns: int) -> tuple[Ints, i
 
 
 @_jit
+def totals(codes: Ints, a: Ints, b: Ints, steps: Floats) -> Floats:
+    """Sum of what each node and all below it cost, by code; shared ones as often as they are read."""
+    found = np.empty(len(codes))
+    for i in range(len(codes)):
+        found[i] = steps[codes[i]]
+        if codes[i] > CONSTANT:
+            found[i] += found[a[i]]
+            if b[i] >= 0:
+                found[i] += found[b[i]]
+    return found
+
+
+@_jit
 def run(
     codes: Ints, a: Ints, b: Ints, constants: Floats, slots: Ints, n_slots: int, result: Ints, columns: Floats,
     used: Ints, start: int, stop: int, out: Floats,

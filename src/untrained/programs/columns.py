@@ -79,6 +79,16 @@ class Compiled:
         in_threads(work, n_rows, workers)
         return out if len(nodes) == len(self.roots) and (which[:-1] < which[1:]).all() else out[which.reshape(-1)]
 
+    def totals(self, steps: Mapping[str, float]) -> Floats:
+        """Sum of the steps of the operators of each tree, as often as they stand in it; shape (trees,)."""
+        from untrained.programs import column_kernels as kernels
+
+        by_code = np.zeros(2 + len(kernels.OPCODES))
+        for name, n in steps.items():
+            by_code[kernels.OPCODES[name]] = n
+        found: Floats = kernels.totals(self.codes, self.a, self.b, by_code)[self.roots]
+        return found
+
 
 def compile_trees(trees: Sequence[Tree], names: Mapping[str, int]) -> Compiled:
     """Trees as one list of nodes.

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, overload
 import numpy as np
 
 from untrained.errors import BadInputError
+from untrained.programs.operator import as_floats
 from untrained.programs.operators import (
     OPERATORS,
     Array,
@@ -76,6 +77,7 @@ class Plan:
         *,
         max_cost: float = math.inf,
         operators: Mapping[str, Operator] = OPERATORS,
+        dtype: Any = None,
     ) -> None:
         """Put all distinct subtrees in order.
 
@@ -83,12 +85,15 @@ class Plan:
             trees: the programs.
             max_cost: steps (about nanoseconds) that each program alone may take on one mapping of arrays.
             operators: by name; programs may use no others.
+            dtype: type of constants; None is what the arrays that the programs read promote to, float64 where they
+                read none. Where types are mixed, give it: what a program is evaluated with must not matter.
 
         Raises:
             BadInputError: a program uses an operator that there is not, or with another number of arguments.
         """
         self.trees: Final = tuple(trees)
         self.max_cost: Final = max_cost
+        self._dtype: Final = dtype
         self._nodes: Final = _in_order(self.trees)
         self._at: Final = {tree: i for i, tree in enumerate(self._nodes)}
         self._args: Final = [tuple([self._at[arg] for arg in tree.args]) for tree in self._nodes]
@@ -138,7 +143,7 @@ class Plan:
         """Evaluate all programs.
 
         Args:
-            values: arrays by terminal; they are not changed. Constants take the type that they promote to.
+            values: arrays by terminal; they are not changed. What are no floats are taken as float64.
             finish: applied to every program's value as soon as it is known, so that the value itself can be freed.
 
         Returns:
@@ -150,14 +155,14 @@ class Plan:
         """
         found: list[Any] = [None] * len(self._nodes)
         for i, name in self._terminals:
-            found[i] = np.asarray(_get(values, name))
+            found[i] = as_floats(_get(values, name))
         leaves = [found[i] for i, _ in self._terminals]
         schedule = self._schedule(tuple([array.shape for array in leaves]))
         out: list[Any] = [None] * len(self.trees)
         last = np.asarray if finish is None else finish
         with np.errstate(all="ignore"):
             if self._constants:
-                dtype = np.result_type(*leaves) if leaves else np.dtype(np.float64)
+                dtype = self._dtype or (np.result_type(*leaves) if leaves else np.float64)
                 for i, number in self._constants:
                     found[i] = np.asarray(number).astype(dtype)
             for tree, at in schedule.leaves:

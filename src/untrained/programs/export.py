@@ -2,11 +2,14 @@
 
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
+from untrained.errors import BadInputError
+from untrained.programs.kinds import shown
 from untrained.programs.operators import OPERATORS, Operator
 from untrained.programs.program import NETWORK, OVERS, Program
+from untrained.programs.text import NAME
 from untrained.programs.tree import Tree
 
 __all__ = ["latex", "python_source"]
@@ -20,7 +23,7 @@ _LATEX_OVER: Final = {
     "last": "v_{n}",
 }
 _INDICES: Final = {"layers": ("l", "L"), "weights": ("w", "W")}
-_ENCLOSED: Final = re.compile(r"(?:\\left[(|\[]|\\lVert|\{\{|, )\{[01]\}(?=\\right|\}\}|,)")
+_ENCLOSED: Final = re.compile(r"(?:\\left\\?[(|\[]|\{\{|, )\{[01]\}(?=\\right|\}\}|,)")
 _OPEN: Final = re.compile(r"^-?\{[01]\}|\{[01]\}$")
 
 
@@ -35,6 +38,9 @@ def latex(program: Program, operators: Mapping[str, Operator] | None = None) -> 
 
     Returns:
         LaTeX for math mode, without dollar signs.
+
+    Raises:
+        BadInputError: a terminal has a name that no text can have.
 
     >>> from untrained.programs.program import parse_program
     >>> print(latex(parse_program("layers_sum(add(abs(weight), 1e-5))")))
@@ -56,9 +62,9 @@ def _formula(tree: Tree, operators: Mapping[str, Operator]) -> str:
         if part in written:
             continue
         if part.is_constant:
-            written[part] = _number(float(part.head)), str(part.head).startswith("-") or "e" in str(part.head)
+            written[part] = _number(float(part.head)), str(part.head).startswith("-")
         elif part.is_terminal:
-            written[part] = rf"\mathrm{{{str(part.head).replace('_', chr(92) + '_')}}}", False
+            written[part] = rf"\mathrm{{{_plain(str(part.head)).replace('_', chr(92) + '_')}}}", False
         else:
             template = operators[str(part.head)].latex
             enclosed = {match.group()[-2] for match in _ENCLOSED.finditer(template)}
@@ -118,7 +124,8 @@ _OF: Final = {
 _OWN_NAMES: Final = frozenset(
     ["columns", "layer", "layers", "values", "np", "normal", "score", "hashlib", "json", "float", "sum", "len"]
 )
-_NORMAL = '''def normal(name, shape):
+_OWN_VALUE: Final = re.compile(r"v\d+")
+_NORMAL: Final = '''def normal(name, shape):
     """N(0, 1), a function of the name and the shape."""
     key = json.dumps(["operator", name, shape], separators=(",", ":"))
     seed = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
@@ -143,29 +150,24 @@ def python_source(program: Program, operators: Mapping[str, Operator] | None = N
     Returns:
         The source.
 
+    Raises:
+        BadInputError: a terminal has a name that no text can have.
+
     >>> from untrained.programs.program import parse_program
-    >>> print(python_source(parse_program("network(mul(square(depth), 2))")))
-    import numpy as np
-    <BLANKLINE>
-    <BLANKLINE>
-    def score(columns):
-        \"""Score of a network: the value itself, of columns and responses of the network.
-    <BLANKLINE>
-        Args:
-            columns: a mapping from 'depth' to a number, or an array of one response per image.
-        \"""
-        with np.errstate(all="ignore"):
-            depth = np.asarray(columns['depth'], np.float64)
-            v1 = np.square(depth)
-            v2 = (v1 * np.float64(2.0))
-            return float(v2)
-    <BLANKLINE>
+    >>> for line in python_source(parse_program("network(mul(square(depth), 2))")).splitlines()[-5:]:
+    ...     print(line.strip())
+    with np.errstate(all="ignore"):
+    depth = np.asarray(columns['depth'], np.float64)
+    v1 = np.square(depth)
+    v2 = (v1 * np.float64(2.0))
+    return float(v2)
     """
     operators = OPERATORS if operators is None else operators
     given, template, indent = ("columns", _COLUMNS, 8) if program.over == NETWORK else ("layer", _LAYERS, 12)
     names = program.tree.terminals()
-    reads = [f"{_variable(name)} = np.asarray({given}[{name!r}], np.float64)" for name in names]
-    steps, result = _steps(program.tree, operators)
+    variables = _variables(names)
+    reads = [f"{variables[name]} = np.asarray({given}[{name!r}], np.float64)" for name in names]
+    steps, result = _steps(program.tree, operators, variables)
     unit, _, how = program.over.partition("_")
     body = template.format(
         meaning=OVERS[program.over],
@@ -180,17 +182,17 @@ def python_source(program: Program, operators: Mapping[str, Operator] | None = N
     return imports + (_NORMAL if helper else "") + body
 
 
-def _steps(tree: Tree, operators: Mapping[str, Operator]) -> tuple[list[str], str]:
+def _steps(tree: Tree, operators: Mapping[str, Operator], variables: Mapping[str, str]) -> tuple[list[str], str]:
     """One assignment for every distinct operator applied, and the name of the last."""
     names: dict[Tree, str] = {}
-    steps = []
+    steps: list[str] = []
     for part in reversed(list(tree.walk())):
         if part in names:
             continue
         if part.is_constant:
             names[part] = f"np.float64({part.head!r})"
         elif part.is_terminal:
-            names[part] = _variable(str(part.head))
+            names[part] = variables[str(part.head)]
         else:
             expression = operators[str(part.head)].python.format(*[names[arg] for arg in part.args])
             names[part] = f"v{len(steps) + 1}"
@@ -198,8 +200,23 @@ def _steps(tree: Tree, operators: Mapping[str, Operator]) -> tuple[list[str], st
     return steps, names[tree]
 
 
-def _variable(name: str) -> str:
-    """A name that Python takes and that is none of the source's own."""
-    plain = name.replace(".", "_dot_")
-    own = keyword.iskeyword(plain) or plain in _OWN_NAMES or re.fullmatch(r"v\d+|.*_", plain)
-    return f"{plain}_" if own else plain
+def _variables(names: Iterable[str]) -> dict[str, str]:
+    """Names for terminals that Python takes, all different, and none of the source's own."""
+    found: dict[str, str] = {}
+    for name in names:
+        variable = _plain(name).replace(".", "_dot_")
+        own = keyword.iskeyword(variable) or variable in _OWN_NAMES or _OWN_VALUE.fullmatch(variable)
+        variable += "_" if own else ""
+        while variable in found.values():
+            variable += "_"
+        found[name] = variable
+    return found
+
+
+def _plain(name: str) -> str:
+    """A terminal's name, if it is one that text can have."""
+    if not NAME.fullmatch(name):
+        raise BadInputError(
+            f"a terminal's name is letters, digits, _ and dots, and begins with a letter or _; got {shown(name)}."
+        )
+    return name

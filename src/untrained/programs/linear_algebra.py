@@ -98,7 +98,7 @@ def transpose(a: Array) -> Any:
 
 @_maps(
     shape=per_map("determinant"),
-    cost=per_cube(0.7, 500),
+    cost=per_cube(1.2, 500),
     origin="registered",
     latex=r"\det {0}",
     python="np.linalg.det({0})",
@@ -126,7 +126,7 @@ def logdet(a: Array) -> Any:
 
 @_maps(
     shape=per_map("determinant"),
-    cost=per_cube(0.7, 500),
+    cost=per_cube(1.2, 500),
     latex=r"\log\left|\det {0}\right|",
     python="np.linalg.slogdet({0})[1]",
 )
@@ -175,7 +175,7 @@ def _rows_shape(what: str) -> Callable[[Shape], Shape]:
 
 
 def _rows_cost(shape: Shape) -> float:
-    return per_product(0.15)(shape) + 15_000 + 2.0 * shape[0] ** 3
+    return per_product(0.15)(shape) + 15_000 + 4.0 * shape[0] ** 3
 
 
 @operator(
@@ -221,7 +221,7 @@ def eig_ratio(a: Array) -> Any:
 
 @_maps(
     shape=per_map("eigenvalues", least=1),
-    cost=per_cube(2.0, 10_000),
+    cost=per_cube(4.0, 10_000),
     latex=r"\lambda_{{\min}}\left({0}\right)",
     python="np.linalg.eigvalsh(({0} + np.swapaxes({0}, -1, -2)) / 2)[..., 0]",
 )
@@ -232,7 +232,7 @@ def min_eig(a: Array) -> Any:
 
 @_maps(
     shape=per_map("eigenvalues", least=1),
-    cost=per_cube(2.0, 10_000),
+    cost=per_cube(4.0, 10_000),
     latex=r"\lambda_{{\max}}\left({0}\right)",
     python="np.linalg.eigvalsh(({0} + np.swapaxes({0}, -1, -2)) / 2)[..., -1]",
 )
@@ -243,7 +243,7 @@ def max_eig(a: Array) -> Any:
 
 @_maps(
     shape=per_map("eigenvalues", least=1),
-    cost=per_cube(2.0, 10_000),
+    cost=per_cube(4.0, 10_000),
     latex=r"\mathcal{{H}}\left(\lambda\left({0}\right)\right)",
     python="(lambda w: -np.sum(w * np.log(np.where(w == 0, 1, w)), -1))"
     "((lambda v: v / (np.sum(v, -1, keepdims=True) + (np.sum(v, -1, keepdims=True) == 0)))"
@@ -257,9 +257,14 @@ def eig_entropy(a: Array) -> Any:
     return _of_finite(a, lambda maps: shannon(np.abs(_symmetric(maps))))
 
 
+def _norm_cost(shape: Shape) -> float:
+    rows, columns = flat_pair(shape)
+    return _rows_cost((rows, columns) if rows <= columns else (columns, rows))
+
+
 def _svd_cost(shape: Shape) -> float:
     rows, columns = flat_pair(shape)
-    return 20_000 + rows * columns * (3 + 3.0 * min(rows, columns))
+    return 20_000 + rows * columns * (3 + 10.0 * min(rows, columns))
 
 
 @operator(
@@ -285,13 +290,22 @@ def rank(a: Array) -> Any:
     arity=1,
     kind=always(Kind.SCALAR, Kind.VECTOR),
     shape=_rows_shape("norm"),
-    cost=_svd_cost,
-    latex=r"\left\lVert{0}\right\rVert_2",
+    cost=_norm_cost,
+    latex=r"\left\|{0}\right\|_2",
     python="np.linalg.norm(np.reshape({0}, (np.shape({0})[0], -1)), 2)",
 )
 def spectral_norm(a: Array) -> Any:
     """Largest singular value of the rows."""
-    return _of_finite(_rows(a), lambda x: np.linalg.svd(x, compute_uv=False).max(axis=-1, initial=0))
+    x = _rows(a).astype(np.float64)
+    largest = np.max(np.abs(x), initial=0)
+    x /= largest + np.equal(largest, 0)  # so that no square overflows
+    products = x @ x.T if x.shape[0] <= x.shape[1] else x.T @ x
+    return (largest * _of_finite(products, lambda maps: np.sqrt(_largest(maps)))).astype(a.dtype)
+
+
+def _largest(maps: Array) -> Any:
+    """The largest eigenvalue of positive semidefinite matrices, 0 of those without elements."""
+    return np.linalg.eigvalsh(maps).max(axis=-1, initial=0)
 
 
 # --- inner products and correlations

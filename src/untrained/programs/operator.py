@@ -85,6 +85,12 @@ class Operator:
 OPERATORS: dict[str, Operator] = {}
 
 
+def as_floats(given: Any) -> Array:
+    """The array itself if it has floats, else its numbers as float64."""
+    array = np.asarray(given)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
 def check_size(what: str, shape: Shape) -> None:
     """Refuse shapes of more than MAX_ELEMENTS elements with TooLargeError."""
     size = math.prod(shape)
@@ -113,7 +119,7 @@ def operator(
         name = compute.__name__.removesuffix("_")
 
         def fn(*arrays: Array) -> Array:
-            given = [np.asarray(array) for array in arrays]
+            given = [as_floats(array) for array in arrays]
             found.result_shape(*[array.shape for array in given])
             with np.errstate(all="ignore"):
                 return np.asarray(compute(*given), np.result_type(*given))

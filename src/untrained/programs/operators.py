@@ -30,6 +30,7 @@ __all__ = [
     "MAX_STEPS",
     "OPERATORS",
     "SETS",
+    "VERSION",
     "Array",
     "Operator",
     "Shape",
@@ -38,6 +39,8 @@ __all__ = [
     "UndefinedError",
     "operator_set",
 ]
+
+VERSION: Final = 1  # raised whenever an operator gives other numbers
 
 SETS: Final[Mapping[str, Callable[[Operator], bool]]] = MappingProxyType(
     {

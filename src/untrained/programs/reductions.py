@@ -29,7 +29,7 @@ def average(a: Array) -> Any:
 @_one(
     cost=per_element(0.4),
     origin="registered",
-    latex=r"\left\lVert{0}\right\rVert_F",
+    latex=r"\left\|{0}\right\|_F",
     python="np.sqrt(np.sum(np.square({0})))",
 )
 def frobenius(a: Array) -> Any:
@@ -105,7 +105,7 @@ def _divergence(a: Shape, b: Shape) -> Shape:
     arity=2,
     kind=_divergence_kind,
     shape=_divergence,
-    cost=per_element(3.0),
+    cost=per_element(8.0),
     origin="registered",
     latex=r"D_{{KL}}\left({1} \,\Vert\, e^{{{0}}}\right)",
     python="(np.sum({1} * (np.log(np.where({1} == 0, 1, {1})) - {0})) / np.shape({0})[0])",
@@ -135,7 +135,7 @@ def _similar_kinds(a: Kind, b: Kind) -> Kind | None:
     arity=2,
     kind=_similar_kinds,
     shape=_similarities,
-    cost=per_element(3.0),
+    cost=per_element(8.0),
     origin="registered",
     latex=r"\cos\left({0}, {1}\right)",
     python="(lambda a, b, d: np.sum(a * b, d)"
@@ -175,13 +175,21 @@ def sum_(a: Array) -> Any:
     return total(a)
 
 
-@_one(cost=per_element(1.5), latex=r"\mathrm{{var}}\left({0}\right)", python="np.var({0}, ddof=1)")
+@_one(
+    cost=per_element(1.5),
+    latex=r"\mathrm{{var}}\left({0}\right)",
+    python="(np.sum(np.square({0} - np.mean({0}))) / (np.size({0}) - 1))",
+)
 def variance(a: Array) -> Any:
     """Variance of all elements (n - 1); NaN of fewer than two."""
     return _variance(a)
 
 
-@_one(cost=per_element(1.5), latex=r"\mathrm{{std}}\left({0}\right)", python="np.std({0}, ddof=1)")
+@_one(
+    cost=per_element(1.5),
+    latex=r"\mathrm{{std}}\left({0}\right)",
+    python="np.sqrt(np.sum(np.square({0} - np.mean({0}))) / (np.size({0}) - 1))",
+)
 def std(a: Array) -> Any:
     """Standard deviation of all elements (n - 1); NaN of fewer than two."""
     return np.sqrt(_variance(a))
@@ -193,7 +201,7 @@ def _variance(a: Array) -> Any:
     return total(np.square(a - average(a))) / a.dtype.type(a.size - 1)
 
 
-@_one(cost=per_element(0.8), latex=r"\left\lVert{0}\right\rVert_1", python="np.sum(np.abs({0}))")
+@_one(cost=per_element(0.8), latex=r"\left\|{0}\right\|_1", python="np.sum(np.abs({0}))")
 def l1_norm(a: Array) -> Any:
     """Sum of magnitudes of all elements."""
     return total(np.abs(a))
@@ -207,7 +215,7 @@ def shannon(weights: Array) -> Any:
 
 
 @_one(
-    cost=per_element(4.0),
+    cost=per_element(9.0),
     latex=r"\mathcal{{H}}\left({0}\right)",
     python="(lambda w: -np.sum(w * np.log(np.where(w == 0, 1, w))))"
     "(np.abs({0}) / (np.sum(np.abs({0})) + (np.sum(np.abs({0})) == 0)))",
@@ -224,8 +232,9 @@ def entropy(a: Array) -> Any:
 )
 def nan_mean(a: Array) -> Any:
     """Mean of the elements that are not NaN; NaN if none is left."""
-    there = ~np.isnan(a)
-    return np.add.reduce(a, axis=None, where=there) / a.dtype.type(np.count_nonzero(there))
+    missing = np.isnan(a)
+    n = a.size - np.count_nonzero(missing)
+    return average(a) if n == a.size else total(np.where(missing, a.dtype.type(0), a)) / a.dtype.type(n)
 
 
 @operator(

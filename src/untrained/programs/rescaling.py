@@ -8,7 +8,7 @@ import numpy as np
 
 from untrained.programs.operator import Array, operator
 from untrained.programs.reductions import average, total
-from untrained.programs.rules import always, not_empty, per_element, same, widest
+from untrained.programs.rules import CALL, always, not_empty, per_element, same, widest
 from untrained.programs.tree import Kind
 from untrained.seeds import seed_for
 
@@ -19,7 +19,7 @@ NOISE = math.sqrt(0.01)  # as far as perturbed images are from images
 
 
 @_one(
-    cost=per_element(2.0),
+    cost=per_element(4.0),
     origin="registered",
     latex=r"z\left({0}\right)",
     python="(np.nan_to_num(({0} - np.mean({0})) / np.std({0}, ddof=1), posinf=np.inf, neginf=-np.inf)"
@@ -41,7 +41,7 @@ def standardise(a: Array) -> Any:
 
 
 @_one(
-    cost=per_element(3.0),
+    cost=per_element(6.0),
     origin="registered",
     latex=r"\mathrm{{softmax}}\left({0}\right)",
     python="(lambda e: e / np.sum(e, -1, keepdims=True) if np.ndim(e) else e / e)"
@@ -73,7 +73,7 @@ def _normal(seed: int, a: Array) -> Any:
 @_one(
     cost=per_element(15.0),
     origin="unregistered",
-    latex=r"\left({0} + \tfrac{{1}}{{10}} N(0, 1)\right)",
+    latex=r"\left({0} + \frac{{1}}{{10}} N(0, 1)\right)",
     python=f"({{0}} + 0.1 * {_NORMAL.format(seed=ADDED)})",
 )
 def add_noise(a: Array) -> Any:
@@ -111,7 +111,7 @@ def unit_range(a: Array) -> Any:
 @operator(
     arity=2,
     kind=always(Kind.VECTOR),
-    cost=lambda a, b: 2000.0 + math.prod(a) + math.prod(b),
+    cost=lambda a, b: 2 * CALL + math.prod(a) + math.prod(b),
     shape=lambda a, b: (math.prod(a) + math.prod(b),),
     latex=r"\left({0} \,\Vert\, {1}\right)",
     python="np.concatenate([np.ravel({0}), np.ravel({1})])",

@@ -101,9 +101,7 @@ class _Pattern(NamedTuple):
     needs: frozenset[str]
 
 
-def simplify(
-    tree: Tree, operators: Mapping[str, Operator] | None = None, done: dict[Tree, Tree] | None = None
-) -> Tree:
+def simplify(tree: Tree, operators: Mapping[str, Operator] | None = None, done: dict[Tree, Tree] | None = None) -> Tree:
     """The tree with RULES applied wherever they fit, constants folded and arguments in order.
 
     Constants are folded by the operator's own function, and only where float32 and float64 agree: the folded number,
@@ -119,7 +117,7 @@ def simplify(
         A tree of the same value (see above), that is no larger; simplifying it again changes nothing.
 
     >>> from untrained.programs.text import parse
-    >>> simplify(parse("mean(abs(mul(neg(weight), add(1, 2))))")).text
+    >>> simplify(parse("mean(abs(mul(add(1, 2), neg(neg(weight)))))")).text
     'mean_abs(mul(weight, 3.0))'
     """
     operators = OPERATORS if operators is None else operators

@@ -16,8 +16,9 @@ MAX_CHARACTERS: Final = 20_000
 MAX_DEPTH: Final = 100
 MAX_NODES: Final = 2_000
 
+NAME: Final = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 _TOKEN = re.compile(
-    r"(?P<number>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>[A-Za-z_][\w.]*)|(?P<mark>[(),])",
+    rf"(?P<number>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>{NAME.pattern})|(?P<mark>[(),])",
     re.ASCII,
 )
 _SPACE = re.compile(r"\s*", re.ASCII)

@@ -48,6 +48,7 @@ INITS = (  # `proxies/initialise.py` says what each is
     "orthogonal",
 )
 DTYPES = ("float32", "float64")
+EXPRESSION = "expr"  # the name of what is written as a program
 PARTS = ("live", "written")  # of a network: what reaches its output, or everything as published programs run it
 
 
@@ -82,6 +83,7 @@ class Proxy:
     check: Callable[..., None] | None  # raises BadInputError for parameter values without meaning
     labels: bool = False  # whether it reads the classes of the images
     cost: str = ""  # in words, for people
+    formula: str = ""  # what is computed, of proxies whose name does not say it: see proxies/expression.py
 
     @property
     def needs_weights(self) -> bool:
@@ -115,7 +117,7 @@ class Proxy:
                 raise BadInputError(f"proxy {self.name}: parameter {name} is {kind}, got {value!r}.")
         bound = BoundProxy(self, {**self.parameters, **parameters})
         if self.needs_weights:
-            _check_weights(self.name, *[bound.parameters[name] for name in _WEIGHTS])
+            check_weights(self.name, *[bound.parameters[name] for name in WEIGHT_PARAMETERS])
         if self.check is not None:
             self.check(**bound.own)
         return bound
@@ -133,13 +135,17 @@ class BoundProxy:
 
     @property
     def text(self) -> str:
-        """The name, with the parameters that differ from their defaults: what tables and files call this proxy."""
+        """The name, with the parameters that differ from their defaults: what tables and files call this proxy.
+
+        Of an expression what is computed, too: `expr(seed=1): layers_sum(mean(weight))`.
+        """
         changed = [
             f"{name}={value if isinstance(value, str) else repr(float(value)).removesuffix('.0')}"
             for name, value in self.parameters.items()
             if value != self.proxy.parameters[name]
         ]
-        return f"{self.proxy.name}({','.join(changed)})" if changed else self.proxy.name
+        head = f"{self.proxy.name}({','.join(changed)})" if changed else self.proxy.name
+        return f"{head}: {self.proxy.formula}" if self.proxy.formula else head
 
     @property
     def scope(self) -> Scope:
@@ -156,12 +162,12 @@ class BoundProxy:
         """The parameters that the proxy's function takes."""
         if not self.proxy.needs_weights:
             return dict(self.parameters)
-        return {name: value for name, value in self.parameters.items() if name not in _WEIGHTS}
+        return {name: value for name, value in self.parameters.items() if name not in WEIGHT_PARAMETERS}
 
     @property
     def weights(self) -> tuple[str, int, str, str]:
         """Initialisation, seed and dtype of the weights, and which parts: where these are equal passes are shared."""
-        init, seed, dtype, parts = [self.parameters.get(name, "") for name in _WEIGHTS]
+        init, seed, dtype, parts = [self.parameters.get(name, "") for name in WEIGHT_PARAMETERS]
         return str(init), int(seed or 0), str(dtype), str(parts)
 
     def __call__(self, network: Network, batch: Batch) -> float | Outcome:
@@ -177,10 +183,11 @@ class BoundProxy:
             return Outcome(None, none.status, str(none))
 
 
-_WEIGHTS = ("init", "seed", "dtype", "parts")
+WEIGHT_PARAMETERS = ("init", "seed", "dtype", "parts")
 
 
-def _check_weights(name: str, init: Parameter, seed: Parameter, dtype: Parameter, parts: Parameter) -> None:
+def check_weights(name: str, init: Parameter, seed: Parameter, dtype: Parameter, parts: Parameter) -> None:
+    """Raise BadInputError unless WEIGHT_PARAMETERS have a meaning."""
     if init not in INITS and not re.fullmatch(r"constant\([-+.e\d]+\)", str(init)):
         raise BadInputError(f"proxy {name}: init must be one of {', '.join(INITS)} or constant(w), got {init!r}.")
     if isinstance(seed, str) or seed != int(seed) or seed < 0:
@@ -226,41 +233,20 @@ def proxy(
 
 
 def parse_proxies(text: str, defaults: Mapping[str, Mapping[str, Parameter]] | None = None) -> list[BoundProxy]:
-    """Proxies from text such as `epsinas(low=1e-4,high=10),params`, or `mine/ranker.toml`, a stored ranker.
+    """Proxies from text such as `epsinas(low=1e-4,high=10),params`.
 
+    An item may also be the path of a stored ranker or champion, `mine/ranker.toml`; or an expression, `expr: PROGRAM`.
     `defaults` has other values, by proxy, for parameters that the text does not give.
 
     Raises:
         UnknownNameError: no proxy of that name.
-        DataMissingError: no ranker of that name.
-        BadInputError: a malformed list, an unknown parameter, a damaged ranker, or a proxy named twice.
+        DataMissingError: no ranker or champion of that name.
+        BadInputError: a malformed list or program, an unknown parameter, a damaged file, or a proxy named twice.
 
-    >>> [p.text for p in parse_proxies("epsinas(low=1e-4, high=1), params")]
-    ['epsinas(low=0.0001)', 'params']
+    >>> [p.text for p in parse_proxies("epsinas(low=1e-4, high=1), params, expr: mean(abs(weight))")]
+    ['epsinas(low=0.0001)', 'params', 'expr: layers_mean(mean(abs(weight)))']
     """
-    bound: list[BoundProxy] = []
-    for item in split_list(text):
-        if item.strip().endswith(".toml"):
-            bound.append(_stored(item.strip()))
-            continue
-        match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", item)
-        if match is None:
-            raise BadInputError(f"cannot read proxy {item.strip()!r}. Write name or name(parameter=value,...).")
-        found = PROXIES[match[1]]
-        parameters: dict[str, Parameter] = {}
-        for assignment in filter(str.strip, (match[2] or "").split(",")):
-            name, equals, value = (part.strip() for part in assignment.partition("="))
-            if not equals or not value:
-                raise BadInputError(
-                    f"proxy {match[1]}: cannot read parameter {assignment.strip()!r}. Write name=value."
-                )
-            if name in parameters:
-                raise BadInputError(f"proxy {match[1]}: parameter {name} is given twice.")
-            try:
-                parameters[name] = float(value)
-            except ValueError:
-                parameters[name] = value
-        bound.append(found.bind(**{**(defaults or {}).get(match[1], {}), **parameters}))
+    bound = [_parse_one(item.strip(), defaults or {}) for item in split_list(text)]
     texts = [b.text for b in bound]
     for name in texts:
         if texts.count(name) > 1:
@@ -270,10 +256,38 @@ def parse_proxies(text: str, defaults: Mapping[str, Mapping[str, Parameter]] | N
     return bound
 
 
-def _stored(path: str) -> BoundProxy:
-    from untrained.proxies.ranker import load_ranker  # here, since it is made of what is defined here
+def _parse_one(item: str, defaults: Mapping[str, Mapping[str, Parameter]]) -> BoundProxy:
+    if item.endswith(".toml"):
+        from untrained.proxies.stored import load_stored  # here, since these are made of what is defined here
 
-    return load_ranker(path)
+        return load_stored(item)
+    head, colon, program = item.partition(":")
+    match = re.fullmatch(r"([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", head)
+    if match is None or (colon and match[1] != EXPRESSION):
+        raise BadInputError(
+            f"cannot read proxy {item!r:.200}. Write name or name(parameter=value,...), or {EXPRESSION}: PROGRAM."
+        )
+    given = _parameters(match[1], match[2] or "")
+    if match[1] == EXPRESSION:
+        from untrained.proxies.expression import bind_expression
+
+        return bind_expression(program, given, defaults)
+    return PROXIES[match[1]].bind(**{**defaults.get(match[1], {}), **given})
+
+
+def _parameters(name: str, text: str) -> dict[str, Parameter]:
+    parameters: dict[str, Parameter] = {}
+    for assignment in filter(str.strip, text.split(",")):
+        parameter, equals, value = (part.strip() for part in assignment.partition("="))
+        if not equals or not value:
+            raise BadInputError(f"proxy {name}: cannot read parameter {assignment.strip()!r}. Write name=value.")
+        if parameter in parameters:
+            raise BadInputError(f"proxy {name}: parameter {parameter} is given twice.")
+        try:
+            parameters[parameter] = float(value)
+        except ValueError:
+            parameters[parameter] = value
+    return parameters
 
 
 def split_list(text: str) -> list[str]:

@@ -13,14 +13,19 @@ from untrained.types import Batch, Outcome, Scope, Status
 DTYPES = ("float32", "float64")
 
 
-def _check(*, low: float, high: float, dtype: str) -> None:
+def check_constants(proxy: str, low: float, high: float, dtype: str) -> None:
+    """Raise BadInputError unless two constant weights and a dtype have a meaning."""
     for name, value in (("low", low), ("high", high)):
         if not (math.isfinite(value) and value > 0):
-            raise BadInputError(f"proxy epsinas: {name} must be a positive finite weight, got {value:g}.")
+            raise BadInputError(f"proxy {proxy}: {name} must be a positive finite weight, got {value:g}.")
     if low == high:
-        raise BadInputError(f"proxy epsinas: low and high must differ, both are {low:g}.")
+        raise BadInputError(f"proxy {proxy}: low and high must differ, both are {low:g}.")
     if dtype not in DTYPES:
-        raise BadInputError(f"proxy epsinas: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}.")
+        raise BadInputError(f"proxy {proxy}: dtype must be one of {', '.join(DTYPES)}, got {dtype!r}.")
+
+
+def _check(*, low: float, high: float, dtype: str) -> None:
+    check_constants("epsinas", low, high, dtype)
 
 
 @proxy(

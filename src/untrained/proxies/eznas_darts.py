@@ -7,18 +7,12 @@ from untrained.proxies.base import Needs, proxy
 from untrained.types import Batch, Scope
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from untrained.proxies.model import Model
 
-READINGS = {"program": "in_grad_data", "paper": "weight_grad_noise"}
-
-
-def program(gradient: "Tensor") -> "Tensor":
-    """frobenius(sigmoid(logdet(sign(gradient))))."""
-    from untrained.proxies.eznas_operators import frobenius, logdet
-
-    return frobenius(logdet(gradient.sign()).sigmoid())
+READINGS = {
+    "program": "frobenius(sigmoid(logdet(sign(in_grad_data))))",
+    "paper": "frobenius(sigmoid(logdet(sign(weight_grad_noise))))",
+}
 
 
 def _check(*, reading: str) -> None:
@@ -53,8 +47,6 @@ def eznas_darts(model: "Model", batch: Batch, *, reading: str = "program") -> fl
     Dead layers count in the authors' program, with the value 0; here they are no part of the network, and so networks
     of equal function have equal scores. The authors' score is ours times the share of live layers.
     """
-    from untrained.proxies.eznas_operators import network_score
-    from untrained.proxies.statistics import layer_statistics
+    from untrained.proxies.expression import score_model  # here, since listing proxies needs no operators
 
-    name = READINGS[reading]
-    return network_score(lambda layer: program(layer[name]), layer_statistics(model, batch, [name]))
+    return score_model(READINGS[reading], model, batch)

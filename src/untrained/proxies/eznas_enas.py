@@ -6,18 +6,9 @@ from untrained.proxies.base import Needs, NoScore, proxy
 from untrained.types import Batch, Scope, Status
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from untrained.proxies.model import Model
-    from untrained.proxies.statistics import LayerStatistics
 
-
-def program(layer: "LayerStatistics") -> "Tensor":
-    """reciprocal(add(frobenius(act_perturb), exp(frobenius(log(sigmoid(log(sigmoid(act_perturb)))))))."""
-    from untrained.proxies.eznas_operators import add, frobenius, log
-
-    change = layer["act_perturb"]
-    return add(frobenius(change), frobenius(log(log(change.sigmoid()).sigmoid())).exp()).reciprocal()
+PROGRAM = "reciprocal(add(frobenius(act_perturb), exp(frobenius(log(sigmoid(log(sigmoid(act_perturb))))))))"
 
 
 @proxy(
@@ -39,10 +30,9 @@ def eznas_enas(model: "Model", batch: Batch) -> float:
     layer, which their program scores 0 for every network. Here this is NONFINITE: use `dtype=float64` (good for about
     400,000 elements) or fewer images.
     """
-    from untrained.proxies.eznas_operators import network_score
-    from untrained.proxies.statistics import layer_statistics
+    from untrained.proxies.expression import score_model  # here, since listing proxies needs no operators
 
-    score = network_score(program, layer_statistics(model, batch, ["act_perturb"]))
+    score = score_model(PROGRAM, model, batch)
     if score == 0:
         precision = str(model.dtype).removeprefix("torch.")
         less = "fewer images" if precision == "float64" else "fewer images or float64"

@@ -6,17 +6,9 @@ from untrained.proxies.base import Needs, proxy
 from untrained.types import Batch, Scope
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from untrained.proxies.model import Model
-    from untrained.proxies.statistics import LayerStatistics
 
-
-def program(layer: "LayerStatistics") -> "Tensor":
-    """frobenius(is_negative(log(add(log(act_perturb), in_noise))))."""
-    from untrained.proxies.eznas_operators import add, frobenius, is_negative, log
-
-    return frobenius(is_negative(log(add(log(layer["act_perturb"]), layer["in_noise"]))))
+PROGRAM = "frobenius(is_negative(log(add(log(act_perturb), in_noise))))"
 
 
 @proxy(
@@ -38,7 +30,6 @@ def eznas_nasnet(model: "Model", batch: Batch) -> float:
     output; such layers are left out, as in the authors' program. That program writes into `act_perturb`, so that there
     programs that run after this one on the same tensors read other numbers; here nothing is written to.
     """
-    from untrained.proxies.eznas_operators import network_score
-    from untrained.proxies.statistics import layer_statistics
+    from untrained.proxies.expression import score_model  # here, since listing proxies needs no operators
 
-    return network_score(program, layer_statistics(model, batch, ["act_perturb", "in_noise"]))
+    return score_model(PROGRAM, model, batch)

@@ -6,17 +6,9 @@ from untrained.proxies.base import Needs, proxy
 from untrained.types import Batch, Scope
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from untrained.proxies.model import Model
-    from untrained.proxies.statistics import LayerStatistics
 
-
-def program(layer: "LayerStatistics") -> "Tensor":
-    """kl_div(standardise(standardise(standardise(act_grad_perturb))), is_positive(act_grad_data))."""
-    from untrained.proxies.eznas_operators import is_positive, kl_div, standardise
-
-    return kl_div(standardise(standardise(standardise(layer["act_grad_perturb"]))), is_positive(layer["act_grad_data"]))
+PROGRAM = "kl_div(standardise(standardise(standardise(act_grad_perturb))), is_positive(act_grad_data))"
 
 
 @proxy(
@@ -37,7 +29,6 @@ def eznas_pnas(model: "Model", batch: Batch) -> float:
 
     A sum of terms of both signs: expect few stable digits, and more noise between seeds than from other programs.
     """
-    from untrained.proxies.eznas_operators import network_score
-    from untrained.proxies.statistics import layer_statistics
+    from untrained.proxies.expression import score_model  # here, since listing proxies needs no operators
 
-    return network_score(program, layer_statistics(model, batch, ["act_grad_data", "act_grad_perturb"]))
+    return score_model(PROGRAM, model, batch)

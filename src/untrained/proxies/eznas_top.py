@@ -6,17 +6,9 @@ from untrained.proxies.base import Needs, proxy
 from untrained.types import Batch, Scope
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from untrained.proxies.model import Model
-    from untrained.proxies.statistics import LayerStatistics
 
-
-def program(layer: "LayerStatistics") -> "Tensor":
-    """square(abs(frobenius(pre_noise)))."""
-    from untrained.proxies.eznas_operators import frobenius
-
-    return frobenius(layer["pre_noise"]).abs().square()
+PROGRAM = "square(abs(frobenius(pre_noise)))"
 
 
 @proxy(
@@ -36,7 +28,6 @@ def eznas_top(model: "Model", batch: Batch) -> float:
     Batch norm makes what a ReLU reads about N(0, 1), so that a layer's value is near half its elements times the number
     of maps summed before it: mostly a measure of width, resolution and in-degree.
     """
-    from untrained.proxies.eznas_operators import network_score
-    from untrained.proxies.statistics import layer_statistics
+    from untrained.proxies.expression import score_model  # here, since listing proxies needs no operators
 
-    return network_score(program, layer_statistics(model, batch, ["pre_noise"]))
+    return score_model(PROGRAM, model, batch)

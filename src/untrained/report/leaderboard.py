@@ -101,7 +101,7 @@ class Leaderboard:
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the single scores; NaN as None."""
         head = {"space": self.space, "protocol": dict(self.protocol), "level": self.level}
-        return {**head, "boards": [_plain(board) for board in self.boards]}
+        return {**head, "boards": [plain(board) for board in self.boards]}
 
     def json(self) -> str:
         """One object: protocol and boards."""
@@ -110,7 +110,7 @@ class Leaderboard:
     def csv(self) -> str:
         """A line for each truth and proxy, empty where a measure does not exist."""
         lines = [
-            {"truth": board.truth, "place": place, **_flat(_plain(entry)), **_ceilings(board)}
+            {"truth": board.truth, "place": place, **_flat(plain(entry)), **_ceilings(board)}
             for board in self.boards
             for place, entry in enumerate(board.entries, start=1)
         ]
@@ -307,11 +307,12 @@ def _varies(column: Floats) -> bool:
     return len(np.unique(column[~np.isnan(column)])) > 1
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Dataclasses and tuples as dicts and lists; NaN as None."""
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
