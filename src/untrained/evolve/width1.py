@@ -13,10 +13,10 @@ import polars as pl
 from untrained.engine.bank import Bank
 from untrained.errors import BadInputError
 from untrained.evolve.draws import Draws
-from untrained.evolve.width1_terms import Terms, drawn_terms
+from untrained.evolve.width1_terms import Terms, drawn_terms, normal_scores
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
 from untrained.graphs.counts import TOTALS, parts_of
-from untrained.programs.column_fit import fit_tree, normal_scores
+from untrained.programs.column_fit import fit_tree
 from untrained.programs.columns import CHUNK, Floats, Ints, Labels, compile_trees
 from untrained.programs.operators import Operator, operator_set
 from untrained.programs.program import Program
@@ -53,8 +53,9 @@ class Measured:
         rows = keys.join(bank.frame, on="key", how="left", maintain_order="left")
         columns = {name: rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in bank.columns}
         for total in TOTALS:
-            if parts := parts_of(total, columns):
-                columns[total] = np.sum([columns[name] for name in parts], axis=0)
+            columns[total] = np.sum(
+                [np.zeros(len(keys)), *[columns[part] for part in parts_of(total, columns)]], axis=0
+            )
         return cls(labelled, columns)
 
 
