@@ -109,9 +109,6 @@ class LayerTerminals:
         _need("torch", "torch", "measuring the layers of full networks")
         from untrained.batches import NAMED
 
-        digests = {self.protocol.load(field.space).digest for field in fields}
-        if len(digests) > 1:
-            raise BadInputError("the networks of these spaces read images of other shapes. Give --side, or one space.")
         for field in fields:
             reduced = self.protocol.task(field.space).input_shape != field.space.task.input_shape
             if reduced and self.protocol.batch not in NAMED:
@@ -119,6 +116,9 @@ class LayerTerminals:
                     f"champions make their images again from their name, and {self.protocol.batch} has one size only. "
                     f"Give --side {field.space.task.input_shape[-1]}, or --batch {', '.join(NAMED)}."
                 )
+        digests = {self.protocol.load(field.space).digest for field in fields}
+        if len(digests) > 1:
+            raise BadInputError("the networks of these spaces read images of other shapes. Give --side, or one space.")
 
     def about(self) -> dict[str, Any]:
         """The protocol."""
