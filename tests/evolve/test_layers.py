@@ -17,7 +17,7 @@ from untrained.programs.operators import OPERATORS
 from untrained.programs.program import LAYER_TERMINALS, WEIGHT_TERMINALS, Program, parse_program
 from untrained.programs.tree import call, terminal
 from untrained.proxies import PROXIES, Network
-from untrained.proxies.weight_statistics import weight_statistics
+from untrained.proxies.weights import weight_statistics
 from untrained.spaces import SPACES
 from untrained.stats import kendall_tau_b, partial_kendall, undefined_last
 from untrained.types import Status, Task

@@ -17,7 +17,7 @@ from untrained.evolve.layer_tensors import UNITS, LayerProtocol, NetworkTensors,
 from untrained.evolve.statistics_cache import DamagedError, StatisticsCache
 from untrained.proxies import Network
 from untrained.proxies.statistics import NAMES, layer_statistics
-from untrained.proxies.weight_statistics import weight_statistics
+from untrained.proxies.weights import weight_statistics
 from untrained.spaces import SPACES
 from untrained.types import Task
 

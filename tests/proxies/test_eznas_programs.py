@@ -1,4 +1,4 @@
-"""EZNAS's published programs as trees of NumPy operators, against the original's values and against torch."""
+"""EZNAS's published programs as trees of NumPy operators, against torch on the same tensors."""
 
 import json
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from untrained.batches import make_batch
-from untrained.programs.evaluate import Failure, Plan
+from untrained.programs.evaluate import Plan
 from untrained.programs.tree import Tree, call, terminal
 from untrained.proxies.statistics import NAMES, Statistics
 
@@ -38,10 +38,6 @@ def published() -> dict[str, Tree]:
     }
 
 
-# where the original read another tensor in `nasnet`: see tests/proxies/test_eznas.py
-RENAMED = (2000, 9999)
-
-
 @pytest.fixture
 def golden_layers(golden_model: Callable[..., Any]) -> list[list[dict[str, Array]]]:
     """Statistics of the layers of the golden networks."""
@@ -51,34 +47,17 @@ def golden_layers(golden_model: Callable[..., Any]) -> list[list[dict[str, Array
 
     noise = torch.from_numpy(wave(1.234))
     found = []
-    for net in GOLDEN["nets"]:
+    for net in GOLDEN["nets"][:3]:
         model = golden_model(net["arch"], n_classes=1)
         layers = Statistics(model, make_batch(wave(0), "wave"), noise=noise, direction=noise).of(NAMES)
         found.append([{name: tensor.detach().numpy() for name, tensor in layer.items()} for layer in layers])
     return found
 
 
-def test_the_originals_values(golden_layers: list[list[dict[str, Array]]]) -> None:
-    programs = published()
-    plan = Plan(list(programs.values()))
-    compared = 0
-    for net, layers in zip(GOLDEN["nets"], golden_layers, strict=True):
-        by_layer = [plan.run(layer, lambda value: float(value.sum() / value.size)) for layer in layers]
-        for name, found in zip(programs, zip(*by_layer, strict=True), strict=True):
-            if name == "nasnet" and net["index"] in RENAMED:
-                continue
-            values = [value for value in found if not isinstance(value, Failure)]
-            assert len(found) - len(values) == net[name]["failed_layers"]
-            assert values == pytest.approx(net[name]["per_layer"], rel=1e-4, abs=0), name
-            assert np.mean(values) == pytest.approx(net[name]["score"], rel=1e-4, abs=0)
-            compared += len(values)
-    assert compared > 100
-
-
-def test_as_the_proxies_programs(golden_layers: list[list[dict[str, Array]]]) -> None:
+def test_as_torch(golden_layers: list[list[dict[str, Array]]]) -> None:
     """The same as with torch's operators on the same tensors, to rounding."""
     plan = Plan(list(published().values()))
-    for layer in [layer for layers in golden_layers[:3] for layer in layers]:
+    for layer in [layer for layers in golden_layers for layer in layers]:
         t = {name: torch.from_numpy(array.copy()) for name, array in layer.items()}
 
         def log(a: torch.Tensor) -> torch.Tensor:

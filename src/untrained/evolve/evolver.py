@@ -46,7 +46,7 @@ class Evolver:
     >>> columns = {"a": np.linspace(1, 2, 9, dtype=np.float32), "b": np.linspace(3, 1, 9, dtype=np.float32) ** 2}
     >>> terminals = {name: Kind.SCALAR for name in columns}
     >>> signature = Signature("mine", operator_set("elementwise"), terminals, ("network",))
-    >>> evolver = Evolver(preset("width1", population=40, generations=3), signature, seed=0)
+    >>> evolver = Evolver(preset("width1", population=60, generations=9), signature, seed=0)
     >>> def worth(program: Program) -> Evaluation:
     ...     error = float(np.abs(evaluate([program.tree], columns)[0] - columns["a"] * columns["b"]).mean())
     ...     return Evaluation(Status.OK, "", (1 / (1 + error),), (0.0,), 0.0, 9)

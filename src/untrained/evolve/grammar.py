@@ -55,6 +55,7 @@ class Grammar:
         self._results = {name: _results(operator) for name, operator in operators.items()}
         self._kinds: dict[Tree, Kind | None] = {}
         self._options: dict[tuple[int, int], list[tuple[str, list[tuple[Kind, ...]]]]] = {}
+        self._left = 0  # parts that a growing tree may still get; beyond, it is too large and is only brought to an end
         self._leaf_mask = sum([1 << kind for kind, names in self._names.items() if names])
         if settings.constant > 0:
             self._leaf_mask |= 1 << Kind.SCALAR
@@ -108,6 +109,7 @@ class Grammar:
             if not self._reach[depth] & self.roots:
                 continue
             full = draws.random() < 0.5
+            self._left = self.settings.max_size
             tree = self._grow(draws, self.roots, depth, depth if full else low)
             if self.allows(tree) and tree.terminals():
                 return tree
@@ -119,6 +121,7 @@ class Grammar:
     def subtree(self, draws: Draws, mask: int, depth: int) -> Tree | None:
         """A tree of at most this depth whose kind is of the mask; None where there is none."""
         depth = min(depth, self.settings.max_depth)
+        self._left = self.settings.max_size
         return self._grow(draws, mask, depth, 0) if self._reach[depth] & mask else None
 
     def leaf(self, draws: Draws, mask: int) -> Tree | None:
@@ -150,7 +153,8 @@ class Grammar:
         return [name for name, results in self._results.items() if results.get(given) is kind and name != tree.head]  # type: ignore[arg-type]
 
     def _grow(self, draws: Draws, mask: int, depth: int, least: int) -> Tree:
-        if depth == 0 or (least <= 0 and draws.random() < self.settings.leaf):
+        self._left -= 1
+        if depth == 0 or self._left < 0 or (least <= 0 and draws.random() < self.settings.leaf):
             leaf = self.leaf(draws, mask)
             if leaf is not None:
                 return leaf

@@ -204,7 +204,7 @@ def measure(space: Space, arch: Arch, protocol: LayerProtocol) -> NetworkTensors
         network = Network(space.graph(arch, task))
     model = network.model(protocol.init, protocol.seed)
     from untrained.proxies.statistics import NAMES, layer_statistics  # after the model, which says if there is no torch
-    from untrained.proxies.weight_statistics import weight_statistics
+    from untrained.proxies.weights import weight_statistics
 
     layers: list[str] = []
     tensors: dict[str, Any] = {}

@@ -208,9 +208,9 @@ PRESETS: Final[Mapping[str, Settings]] = {
 
 "eznas" is the paper's search (arXiv:2209.07413): 50 programs, 15 generations, crossover and mutation 0.4 each,
 tournaments of 4, depth 2 to 10. "eznas_program" has the numbers of the published program: 200 programs, 100
-generations, half-and-half trees, crossover and mutation 0.5 each. In both fitness is the minimum tau as it is, negatives
-are not proposed, and there is no limit on size but the parser's. How parents and survivors are chosen is not said there
-beyond the tournaments of 4: here any program may be a parent, and winners among parents and children live on.
+generations, half-and-half trees, crossover and mutation 0.5 each. In both fitness is the minimum tau as it is,
+negatives are not proposed, and there is no limit on size but the parser's. Of how programs are chosen
+only the tournaments of 4 are known: here any program may be a parent, and winners among parents and children live on.
 """
 
 

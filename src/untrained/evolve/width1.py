@@ -14,18 +14,20 @@ import polars as pl
 from untrained.engine.bank import Bank
 from untrained.errors import BadInputError
 from untrained.evolve.draws import Draws
-from untrained.evolve.width1_terms import drawn_terms, evaluator, extended
+from untrained.evolve.width1_terms import Terms, drawn_terms
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
 from untrained.programs.column_fit import fit_tree, normal_scores
 from untrained.programs.columns import CHUNK, Floats, Ints, Labels, compile_trees
 from untrained.programs.operators import Operator, operator_set
 from untrained.programs.program import Program
 from untrained.programs.tree import Kind, Tree
+from untrained.seeds import seed_for
 from untrained.types import Status
 
 TOTALS: Final = {"live_convs": r"live_(dw|g)?conv\d+x\d+", "live_pools": r"live_(avg|max)_pool"}
 USELESS: Final = ("ones_like", "zeros_like")  # a constant says no more
-_CANDIDATES: Final = 500  # terms that one is chosen from
+_CANDIDATES: Final = 4000  # terms that formulas are extended by
+_SHARE: Final = 8  # one in so many is looked at for one formula, so that not all take the same
 _SINGULAR: Final = 1e-9  # as in stats/partial.py
 
 
@@ -186,17 +188,13 @@ class Width1World:
         explains most of what the program leaves. A program stays as it is unless its fitness on the discovery part
         rises.
         """
-        matrix, target, starts = self._joined
-        evaluate = evaluator(self._index, matrix)
-
-        def fitted(tree: Tree) -> Tree:
-            return fit_tree(tree, self._index, matrix, target, starts=starts, max_size=self.max_size)
+        terms = self._terms
 
         def work(program: Program) -> list[Program]:
-            candidates = drawn_terms(Draws("width1 term", program.digest), self.leaf_scales, _CANDIDATES)
-            tree = fitted(program.tree)
-            longer = extended(tree, candidates, evaluate, target, starts, n_terms=1, max_size=self.max_size)
-            trees = [program.tree, tree, *([] if longer is None else [fitted(longer)])]
+            tree = self._fitted(program.tree)
+            among = self._among("width1 term", program.digest)
+            longer = terms.extended(tree, among, n_terms=1, max_size=self.max_size)
+            trees = [program.tree, tree, *([] if longer is None else [self._fitted(longer)])]
             return [Program(tree, "network") for tree in trees]
 
         with ThreadPoolExecutor(max(1, self.workers)) as threads:
@@ -210,19 +208,13 @@ class Width1World:
 
     def start(self, n: int, seed: int) -> list[Program]:
         """Programs to begin with: sums of terms, each the best of many drawn ones for what the others leave."""
-        matrix, target, starts = self._joined
-        evaluate = evaluator(self._index, matrix)
+        terms = self._terms
 
         def work(i: int) -> Program | None:
-            draws = Draws("width1 start", seed, i)
-            candidates = drawn_terms(draws, self.leaf_scales, _CANDIDATES)
-            n_terms = 2 + draws.below(max(1, self.max_size // 8))
-            tree = extended(None, candidates, evaluate, target, starts, n_terms=n_terms, max_size=self.max_size)
-            if tree is None:
-                return None
-            return Program(
-                fit_tree(tree, self._index, matrix, target, starts=starts, max_size=self.max_size), "network"
-            )
+            n_terms = 2 + Draws("width1 start", seed, i).below(max(1, self.max_size // 8))
+            among = self._among("width1 start", seed, i)
+            tree = terms.extended(None, among, n_terms=n_terms, max_size=self.max_size)
+            return None if tree is None else Program(self._fitted(tree), "network")
 
         with ThreadPoolExecutor(max(1, self.workers)) as threads:
             return list(dict.fromkeys([program for program in threads.map(work, range(n)) if program is not None]))
@@ -234,6 +226,20 @@ class Width1World:
         starts = np.cumsum([0, *[len(side.target) for side in sides]])
         matrix = np.ascontiguousarray(np.hstack([side.matrix for side in sides]))
         return matrix, np.concatenate([side.target for side in sides]) / math.sqrt(len(sides)), starts
+
+    @cached_property
+    def _terms(self) -> Terms:
+        return Terms(drawn_terms(Draws("width1 terms"), self.leaf_scales, _CANDIDATES), self._index, *self._joined)
+
+    def _among(self, *key: object) -> Ints:
+        """Some of the candidates, chosen by a key."""
+        n = len(self._terms)
+        rng = np.random.default_rng(seed_for(*key))
+        return np.sort(rng.choice(n, max(1, n // _SHARE), replace=False)).astype(np.int64)
+
+    def _fitted(self, tree: Tree) -> Tree:
+        matrix, target, starts = self._joined
+        return fit_tree(tree, self._index, matrix, target, starts=starts, max_size=self.max_size)
 
     def _evaluate(self, programs: Sequence[Program], part: str) -> list[Evaluation]:
         for program in programs:

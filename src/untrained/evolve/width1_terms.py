@@ -1,6 +1,7 @@
 """Terms that formulas over columns are built of, and the one that a formula lacks most."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -61,81 +62,92 @@ def drawn_terms(draws: Draws, scales: Scales, n: int) -> list[Tree]:
     return list(found)
 
 
-def extended(
-    tree: Tree | None,
-    candidates: Sequence[Tree],
-    evaluate: Callable[[Sequence[Tree]], Floats],
-    target: Floats,
-    starts: Ints,
-    *,
-    n_terms: int,
-    max_size: int,
-) -> Tree | None:
-    """A sum with further terms, each the one that explains most of what the others leave (orthogonal matching pursuit).
+class Terms:
+    """Candidates with their values on the discovery part, evaluated once, and what formulas lack of them."""
 
-    Where there is no room, the terms that matter least make way.
+    def __init__(
+        self, candidates: Sequence[Tree], names: Mapping[str, int], matrix: Floats, target: Floats, starts: Ints
+    ) -> None:
+        """Evaluate the candidates.
 
-    Args:
-        tree: taken as a weighted sum; None is an empty one.
-        candidates: terms.
-        evaluate: gives values of trees, shape (trees, rows).
-        target: shape (rows,), of mean 0 in each space.
-        starts: the first row of each space, and the number of rows.
-        n_terms: how many are added.
-        max_size: operators and leaves of the result.
+        Args:
+            candidates: terms.
+            names: row of `matrix` for each terminal.
+            matrix: shape (columns, rows).
+            target: shape (rows,), of mean 0 in each space and length 1.
+            starts: the first row of each space, and the number of rows.
+        """
+        self._names, self._matrix, self._target, self._starts = names, matrix, target, starts
+        values, norms = self._values(candidates)
+        usable = np.flatnonzero(norms > 0)
+        self.trees = [candidates[i] for i in usable.tolist()]
+        self._known, self._norms = values[usable], norms[usable]
 
-    Returns:
-        The sum, weighted by ridge regression; None where the tree has no value in some row, or no candidate helps.
+    def __len__(self) -> int:
+        return len(self.trees)
 
-    Source: Pati, Rezaiifar, Krishnaprasad 1993, Asilomar Conf. Signals Syst. Comput. 27, 40.
-    """
-    parts = [part for _, part in terms(tree)] if tree is not None else []
-    every = [*parts, *[term for term in candidates if term not in set(parts)]]
-    values = _centred(evaluate(every), starts)
-    norms = np.sqrt((values**2).sum(axis=1))
-    usable = np.isfinite(norms) & (norms > 1e-12)
-    if not usable[: len(parts)].all():
-        return None
-    values[~usable] = 0.0
-    values /= np.where(usable, norms, 1.0)[:, None]
-    chosen = list(range(len(parts)))
-    basis: list[Floats] = []
-    for i in chosen:
-        _join(basis, values[i])
-    left = values - _projected(values, basis)
-    for _ in range(n_terms):
-        rest = target - _projected(target[None], basis)[0]
-        squares = (left**2).sum(axis=1)
-        gains = np.where(squares > _SMALLEST, (left @ rest) ** 2 / np.maximum(squares, _SMALLEST), 0.0)
-        best = int(gains.argmax())
-        if gains[best] <= 0:
-            break
-        chosen.append(best)
-        _join(basis, values[best])
-        left -= np.outer(left @ basis[-1], basis[-1])
-    if len(chosen) == len(parts):
-        return None
-    weights = _ridge(values[chosen], target)
-    while len(chosen) > 1 and sum(every[i].size + 3 for i in chosen) - 1 > max_size:
-        chosen.pop(int(np.abs(weights).argmin()))
-        weights = _ridge(values[chosen], target)
-    scale = np.sqrt(len(target))
-    numbers = [_short(weight / norms[i] * scale) for weight, i in zip(weights.tolist(), chosen, strict=True)]
-    kept = [(number, every[i]) for number, i in zip(numbers, chosen, strict=True) if number != 0]
-    return weighted_sum(kept) if kept else None
+    def extended(self, tree: Tree | None, among: Ints, *, n_terms: int, max_size: int) -> Tree | None:
+        """A sum with further terms, each the one that explains most of what the others leave.
 
+        This is orthogonal matching pursuit; where there is no room, the terms that matter least make way.
 
-def evaluator(names: Mapping[str, int], matrix: Floats) -> Callable[[Sequence[Tree]], Floats]:
-    """What gives values of trees over a matrix of columns, shape (columns, rows)."""
-    return lambda trees: compile_trees(trees, names).evaluate(matrix)
+        Args:
+            tree: taken as a weighted sum; None is an empty one.
+            among: numbers of the candidates.
+            n_terms: how many are added.
+            max_size: operators and leaves of the result.
 
+        Returns:
+            The sum, weighted by ridge regression; None where a term has no value or is constant, or no candidate helps.
 
-def _centred(values: Floats, starts: Ints) -> Floats:
-    out = np.empty_like(values)
-    for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True):
-        with np.errstate(all="ignore"):
-            out[:, start:stop] = values[:, start:stop] - values[:, start:stop].mean(axis=1, keepdims=True)
-    return out
+        Source: Pati, Rezaiifar, Krishnaprasad 1993, Asilomar Conf. Signals Syst. Comput. 27, 40.
+        """
+        parts = [part for _, part in terms(tree)] if tree is not None else []
+        own, own_norms = self._values(parts)
+        if not (own_norms > 0).all():
+            return None
+        values = np.vstack([own, self._known[among]])
+        norms = np.concatenate([own_norms, self._norms[among]])
+        chosen = list(range(len(parts)))
+        basis: list[Floats] = []
+        for i in chosen:
+            _join(basis, values[i])
+        left = values - _projected(values, basis)
+        for _ in range(n_terms):
+            rest = self._target - _projected(self._target[None], basis)[0]
+            squares = (left**2).sum(axis=1)
+            gains = np.where(squares > _SMALLEST, (left @ rest) ** 2 / np.maximum(squares, _SMALLEST), 0.0)
+            best = int(gains.argmax())
+            if gains[best] <= 0:
+                break
+            chosen.append(best)
+            _join(basis, values[best])
+            left -= np.outer(left @ basis[-1], basis[-1])
+        if len(chosen) == len(parts):
+            return None
+        trees = [*parts, *[self.trees[i] for i in among.tolist()]]
+        weights = _ridge(values[chosen], self._target)
+        while len(chosen) > 1 and sum(trees[i].size + 3 for i in chosen) - 1 > max_size:
+            chosen.pop(int(np.abs(weights).argmin()))
+            weights = _ridge(values[chosen], self._target)
+        scale = math.sqrt(len(self._target))
+        numbers = [_short(weight / norms[i] * scale) for weight, i in zip(weights.tolist(), chosen, strict=True)]
+        kept = [(number, trees[i]) for number, i in zip(numbers, chosen, strict=True) if number != 0]
+        return weighted_sum(kept) if kept else None
+
+    def _values(self, trees: Sequence[Tree]) -> tuple[Floats, Floats]:
+        """Values less their mean in each space, of length 1, and their length; 0 where constant or not finite."""
+        if not trees:
+            return np.empty((0, len(self._target))), np.empty(0)
+        values = compile_trees(trees, self._names).evaluate(self._matrix)
+        values[~np.isfinite(values).all(axis=1)] = 0.0
+        before = np.sqrt((values**2).sum(axis=1))
+        for start, stop in zip(self._starts[:-1].tolist(), self._starts[1:].tolist(), strict=True):
+            values[:, start:stop] -= values[:, start:stop].mean(axis=1, keepdims=True)
+        norms = np.sqrt((values**2).sum(axis=1))
+        norms[~(norms > 1e-9 * before) | ~np.isfinite(norms)] = 0.0
+        values[norms == 0] = 0.0
+        return values / np.where(norms > 0, norms, 1.0)[:, None], norms
 
 
 def _join(basis: list[Floats], vector: Floats) -> None:
