@@ -230,7 +230,7 @@ def test_a_search_that_was_killed_goes_on_to_the_same_bytes(
 
 def test_random_search_with_as_many_evaluations_is_judged_beside(columns: Command, tmp_path: Path) -> None:
     found = json.loads(columns(tmp_path / "run", "--random-search", "--format", "json").out)
-    assert found["random"]["evaluations"] >= found["search"]["evaluations"]
+    assert found["random"]["evaluations"] == found["search"]["evaluations"]
     assert {entry["proxy"] for entry in found["judged"][0]["board"]["entries"]} >= {"champion", "params", "depth"}
     page = (tmp_path / "run" / "champion.md").read_text()
     assert "Random search with" in page
@@ -254,6 +254,32 @@ def test_the_bank_that_is_needed_is_computed(command: Command, tmp_path: Path, t
     assert (ran.code, ran.err) == (0, "")
     assert (tmp_path / "run" / "banks" / "nasbench201" / "bank.parquet").is_file()
     assert len(parts(tmp_path / "run")["held_out"]) == 2
+
+
+def test_a_program_of_two_spaces_is_as_good_as_on_the_worse_and_judged_on_both(
+    command: Command, tmp_path: Path, truth: Path, bank_60: Path
+) -> None:
+    space = SPACES["nasbench101"]
+    cells = [space.format(arch) for arch in space.sample(np.random.default_rng(1), 24)]
+    made = ("--modes", "lin,relu", "--inputs", "normal", "--batch-size", 4, "--workers", 1)
+    (tmp_path / "cells.txt").write_text("\n".join(cells))
+    assert command("bank", space.name, "--archs", tmp_path / "cells.txt", *made, "--out", tmp_path / "101").code == 0
+    other = write_truth(tmp_path / "101.csv", cells, list(range(24)))
+    common = ("evolve", "--terminals", "width1", "--spaces", "nasbench201,nasbench101", "--against", truth, "--against",
+              other, "--discovery", 8, "--validation", 6, "--population", 16, "--generations", 1,
+              "--workers", 1)  # fmt: skip
+    swapped = command(*common, "--bank", tmp_path / "101", "--bank", bank_60, "--out", tmp_path / "no")
+    assert "holds a bank of nasbench101, not nasbench201. Give banks in order of --spaces." in swapped.err
+    assert "1 --bank for 2 spaces" in command(*common, "--bank", bank_60, "--out", tmp_path / "no").err
+    ran = command(*common, "--bank", bank_60, "--bank", tmp_path / "101", "--out", tmp_path / "run", "--format", "json")
+    assert (ran.code, ran.err) == (0, "")
+    found = json.loads(ran.out)
+    assert [one["space"] for one in found["judged"]] == ["nasbench201", "nasbench101"]
+    for one in found["search"]["best"]:
+        for part in ("discovery", "validation"):
+            assert len(one[part]["taus"]) == 2
+            assert one[part]["fitness"] == min(one[part]["taus"])
+    assert read_champion(tmp_path / "run" / "champion.toml").spaces == ("nasbench201", "nasbench101")
 
 
 LAYERS = ("--terminals", "layers", "--spaces", "nasbench201", "--images", 2, "--side", 8, "--discovery", 6,

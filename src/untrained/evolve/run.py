@@ -199,6 +199,8 @@ def _generation(world: World, evolver: Evolver) -> list[Individual]:
     if parents:
         tuned = dict(zip(reversed(world.tune(parents)), reversed(parents), strict=True))
         new = evolver.unknown(list(reversed(tuned)))
+        if evolver.settings.max_evaluations:
+            new = new[: max(0, evolver.settings.max_evaluations - len(evolver.known) - len(asked))]
         for program, evaluation in zip(new, world.evaluate(new, "discovery", floor=floor) if new else [], strict=True):
             evolver.add(program, evaluation, "tuned", tuned[program])
     return evolver.tell(evaluations)
