@@ -147,7 +147,7 @@ def markdown(found: pl.DataFrame, n_rest: int, n_programs: int) -> str:
         "Made by `python results/symbolic_regression.py TRUTH BANK`, where the protocol stands. Kendall's tau-b on the",
         f"{n_rest:,} connected functions of NAS-Bench-201 without a label, test accuracy after 200 epochs; 300 labels,",
         f"{n_programs:,} programs for each search and seed. *Random search* draws every program from the distribution",
-        "of the first generation. *Numbers as drawn* is our search without fits. Steps inside a fit, and the terms that",
+        "of the first generation. *Numbers as drawn* is our search without fits. Steps inside a fit, and the terms",
         "a fit chooses from, are not counted as programs: the seconds show what they cost. gplearn learns from all 300",
         "labels, the others discover on 200 and choose on 100.",
         "",
