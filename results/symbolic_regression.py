@@ -1,7 +1,7 @@
 """Our search for formulas against gplearn's, same columns, labels and budget: results/symbolic_regression.{md,csv}.
 
     pip install gplearn
-    python results/symbolic_regression.py TRUTH BANK [--seeds 0 1 2] [--programs 20000] [--out results]
+    python results/symbolic_regression.py TRUTH BANK [--seeds 0 1 2] [--programs 10000] [--out results]
 
 TRUTH is nasbench201.csv.gz (arch, c10_val_200ep, c10_test_200ep, c100_test_200ep), BANK the bank of all NAS-Bench-201
 (`untrained bank nasbench201 --out BANK`). For each seed 300 connected functions are drawn before anything is looked at;
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("truth", type=Path)
     parser.add_argument("bank", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--programs", type=int, default=20_000)
+    parser.add_argument("--programs", type=int, default=10_000)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     arguments = parser.parse_args()
     made = read_bank(arguments.bank)
