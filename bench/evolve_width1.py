@@ -160,8 +160,8 @@ def rates(repeats: list[dict[str, float]], n: int) -> dict[str, float]:
 def _processor() -> str:
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
-            name = line.partition(":")[2].lower().replace("(r)", "").replace("cpu @", "").split()
-            return "_".join(name)
+            name = line.partition(":")[2].lower().replace("(r)", "").replace("processor", "").replace("@", "")
+            return "_".join(name.split())
     return platform.machine()
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from untrained.programs.operators import OPERATORS
 from untrained.proxies import PROXIES
 from untrained.proxies.expression import INITS, load_expression
 
@@ -27,3 +28,15 @@ def programs() -> str:
 def test_the_page_of_proxies_is_up_to_date() -> None:
     rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
     assert rows == [*[row(name) for name in PROXIES], programs()]
+
+
+def test_the_table_of_operators_is_up_to_date() -> None:
+    page = (PAGE.parent / "programs.md").read_text(encoding="utf-8").partition("## Operators")[2]
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    expected = [
+        f"| `{found.name}({', '.join('ab'[: found.arity])})` | "
+        f"{'own' if found.origin == 'own' else f'EZNAS, {found.origin}'} | {'yes' if found.elementwise else 'no'} | "
+        f"{found.summary} |"
+        for found in OPERATORS.values()
+    ]
+    assert rows == expected

@@ -152,7 +152,7 @@ def test_numbers_follow_their_law():
     for law, low, high in (("normal", 0.0, 5.0), ("log_uniform", 1e-3, 1e3)):
         options = preset("width1", constants=law, constant=1.0, scaled_leaf=0.0)
         variation = Variation(SCALARS, options)
-        grammar = variation._grammars["network"]
+        grammar = variation._by_over["network"]
         draws = Draws(3)
         numbers = [float(grammar.leaf(draws, 1).head) for _ in range(2000)]
         assert all(low <= abs(number) <= high for number in numbers)

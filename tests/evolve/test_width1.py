@@ -7,10 +7,12 @@ from scipy.optimize import approx_fprime
 
 from untrained.engine.bank import bank
 from untrained.errors import BadInputError
+from untrained.evolve.draws import Draws
 from untrained.evolve.width1 import Measured, Width1World
+from untrained.evolve.width1_terms import Terms, drawn_terms, normal_scores
 from untrained.evolve.worlds import Labelled
 from untrained.programs import column_fit_kernels, column_kernels
-from untrained.programs.column_fit import fit_tree, normal_scores
+from untrained.programs.column_fit import fit_tree
 from untrained.programs.columns import compile_trees
 from untrained.programs.operators import OPERATORS
 from untrained.programs.program import Program, parse_program
@@ -161,6 +163,39 @@ def test_a_fit_finds_the_constants_that_made_the_labels():
     before, after = ([float(np.corrcoef(row, target)[0, 1])] for row in values)
     assert after[0] > 0.985 > 0.9 > before[0] or after[0] > before[0] + 0.02
     assert kendall_tau_b(values[1], labels) > kendall_tau_b(values[0], labels)
+
+
+def test_the_terms_that_made_the_labels_are_found_among_many():
+    columns = np.random.default_rng(6).normal(size=(3, 120))
+    names = {"a": 0, "b": 1, "c": 2}
+    noise = drawn_terms(Draws("test"), dict.fromkeys(names, (0.0, 1.0)), 300)
+    made = [call("square", A), call("mul", A, B), terminal("c")]
+    bad = [call("reciprocal", call("sub", A, A)), call("sub", B, B)]
+    target = columns[0] ** 2 - 2 * columns[0] * columns[1] + 0.5 * columns[2]
+    target = (target - target.mean()) / np.sqrt(((target - target.mean()) ** 2).sum())
+    terms = Terms([*bad, *made, *noise], names, columns, target, np.array([0, 120]))
+    assert not set(bad) & set(terms.trees)
+    every = np.arange(len(terms))
+    found = terms.extended(call("mul", constant(3.0), made[0]), every, n_terms=2, max_size=40)
+    assert set(found.terminals()) == {"a", "b", "c"}
+    values = compile_trees([found], names).evaluate(columns)[0]
+    assert np.corrcoef(values, target)[0, 1] > 0.99
+    small = terms.extended(found, every, n_terms=1, max_size=12)
+    assert small.size <= 12
+    assert terms.extended(bad[0], every, n_terms=1, max_size=40) is None
+
+
+def test_two_spaces_are_centred_apart():
+    rng = np.random.default_rng(7)
+    x = np.concatenate([rng.normal(size=80), rng.normal(size=80) + 100])  # between spaces, x says nothing
+    labels = np.concatenate([x[:80], x[80:] - 200])
+    target = np.concatenate([normal_scores(labels[:80]), normal_scores(labels[80:])]) / np.sqrt(2)
+    noise = rng.normal(size=160)
+    tree = call("add", call("mul", constant(0.001), A), call("mul", constant(1.0), B))
+    columns, starts = np.array([x, noise]), np.array([0, 80, 160])
+    fitted = fit_tree(tree, {"a": 0, "b": 1}, columns, target, starts=starts, max_size=40)
+    values = compile_trees([fitted], {"a": 0, "b": 1}).evaluate(columns)[0]
+    assert kendall_tau_b(values[:80], labels[:80]) > 0.8 < kendall_tau_b(values[80:], labels[80:])
 
 
 def test_real_networks_from_a_bank(shared):

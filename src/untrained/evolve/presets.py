@@ -196,6 +196,7 @@ PRESETS: Final[Mapping[str, Settings]] = {
         generations=100,
         initial_max_depth=4,
         max_depth=8,
+        max_size=60,  # as large as Width1World.tune makes them
         mutations=MappingProxyType({"subtree": 0.3, "point": 0.3, "hoist": 0.1, "shrink": 0.1, "constants": 0.2}),
         constant=0.2,
         scaled_leaf=0.5,

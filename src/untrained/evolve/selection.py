@@ -79,6 +79,8 @@ def tournament(draws: Draws, individuals: Sequence[Individual], size: int, parsi
     drawn = [draws.choice(individuals) for _ in range(size)]
     bar = max([individual.fitness for individual in drawn]) - parsimony
     near = [individual for individual in drawn if individual.fitness >= bar]
+    if len(near) == 1:
+        return near[0]
     return min(near, key=lambda one: (one.size, -one.fitness, one.text))
 
 

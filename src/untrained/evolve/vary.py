@@ -55,18 +55,19 @@ class Variation:
         if both:
             raise BadInputError(f"{both[0]!r} is an operator and cannot be a terminal. Give the terminal another name.")
         self.signature, self.settings = signature, settings
-        self._grammars: dict[str, Grammar] = {}
+        grammars: dict[str, Grammar] = {}
         for over in signature.overs:
             family = _family(over)
-            if family not in self._grammars:
+            if family not in grammars:
                 names = WEIGHT_TERMINALS if family == "weights" else signature.terminals
-                self._grammars[family] = Grammar(
+                grammars[family] = Grammar(
                     signature.operators,
                     {name: kind for name, kind in signature.terminals.items() if name in names},
                     settings,
                     roots=1 << Kind.SCALAR if family == "network" else ANY_KIND,
                     leaf_scales=leaf_scales,
                 )
+        self._by_over = {over: grammars[_family(over)] for over in signature.overs}
         self._kinds_of_mutation = [name for name in MUTATIONS if settings.mutations.get(name, 0) > 0]
         self._frequencies = list(itertools.accumulate([settings.mutations[name] for name in self._kinds_of_mutation]))
 
@@ -77,7 +78,7 @@ class Variation:
     def first(self, draws: Draws) -> Program:
         """A program of the first generation."""
         over = draws.choice(self.signature.overs)
-        return Program(self._grammars[_family(over)].first(draws), over)
+        return Program(self._by_over[over].first(draws), over)
 
     def crossed(self, draws: Draws, a: Program, b: Program) -> Program | None:
         """`a` with a subtree of `b` in the place of one of the same kind (Koza 1992)."""
@@ -111,7 +112,7 @@ class Variation:
         return self._within(program, Tree("neg", (tree,), True)) if "neg" in self.signature.operators else None
 
     def _grammar(self, program: Program) -> Grammar:
-        return self._grammars[_family(program.over)]
+        return self._by_over[program.over]
 
     def _within(self, parent: Program, tree: Tree) -> Program | None:
         if tree is parent.tree or not tree.terminals() or not self._grammar(parent).allows(tree):
@@ -138,9 +139,7 @@ class Variation:
 
     def _other_over(self, draws: Draws, program: Program) -> Program | None:
         overs = [
-            over
-            for over in self.signature.overs
-            if over != program.over and self._grammars[_family(over)].allows(program.tree)
+            over for over in self.signature.overs if over != program.over and self._by_over[over].allows(program.tree)
         ]
         return Program(program.tree, draws.choice(overs)) if overs else None
 

@@ -1,7 +1,6 @@
 """The width-1 world: programs are formulas over the columns of a bank, one number per network."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ import polars as pl
 from untrained.engine.bank import Bank
 from untrained.errors import BadInputError
 from untrained.evolve.draws import Draws
-from untrained.evolve.width1_terms import Terms, drawn_terms
+from untrained.evolve.width1_terms import Terms, drawn_terms, normal_scores
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
-from untrained.programs.column_fit import fit_tree, normal_scores
+from untrained.graphs.counts import TOTALS, parts_of
+from untrained.programs.column_fit import fit_tree
 from untrained.programs.columns import CHUNK, Floats, Ints, Labels, compile_trees
 from untrained.programs.operators import Operator, operator_set
 from untrained.programs.program import Program
@@ -24,7 +24,6 @@ from untrained.programs.tree import Kind, Tree
 from untrained.seeds import seed_for
 from untrained.types import Status
 
-TOTALS: Final = {"live_convs": r"live_(dw|g)?conv\d+x\d+", "live_pools": r"live_(avg|max)_pool"}
 USELESS: Final = ("ones_like", "zeros_like")  # a constant says no more
 _CANDIDATES: Final = 4000  # terms that formulas are extended by
 _SHARE: Final = 8  # one in so many is looked at for one formula, so that not all take the same
@@ -53,10 +52,10 @@ class Measured:
         keys = pl.DataFrame({"key": [bank.key_of(arch) for arch in labelled.archs]})
         rows = keys.join(bank.frame, on="key", how="left", maintain_order="left")
         columns = {name: rows[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in bank.columns}
-        for total, pattern in TOTALS.items():
-            parts = [column for name, column in columns.items() if re.fullmatch(pattern, name)]
-            if parts:
-                columns[total] = np.sum(parts, axis=0)
+        for total in TOTALS:
+            columns[total] = np.sum(
+                [np.zeros(len(keys)), *[columns[part] for part in parts_of(total, columns)]], axis=0
+            )
         return cls(labelled, columns)
 
 

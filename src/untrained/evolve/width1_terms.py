@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from untrained.evolve.draws import Draws
 from untrained.programs.column_fit import terms, weighted_sum
 from untrained.programs.columns import Floats, Ints, compile_trees
 from untrained.programs.tree import Tree, call, constant, terminal
+from untrained.stats import midranks
 
 _UNARY: Final = ("tanh", "relu", "exp", "square", "sigmoid", "log1p_abs")
 _BARE: Final = ("abs_log", "sqrt_abs", "reciprocal")
@@ -18,6 +21,18 @@ _SMALLEST: Final = 0.02  # share of a candidate's variance that no other term ex
 _RIDGE: Final = 0.01
 
 Scales = Mapping[str, tuple[float, float]]
+
+
+def normal_scores(labels: ArrayLike) -> Floats:
+    """Labels as scores of a normal distribution, of mean 0 and length 1: what fits look at is their ranks alone.
+
+    >>> normal_scores([10.0, 30.0, 1000.0]).round(3).tolist()
+    [-0.707, 0.0, 0.707]
+    """
+    ranks = midranks(labels)
+    found = np.array([NormalDist().inv_cdf(rank / (len(ranks) + 1)) for rank in ranks.tolist()])
+    found -= found.mean()
+    return found / max(math.sqrt(float(found @ found)), 1e-300)
 
 
 def drawn_terms(draws: Draws, scales: Scales, n: int) -> list[Tree]:

@@ -2,29 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from untrained.programs.columns import Floats, Ints
 from untrained.programs.tree import Tree, call, constant
-from untrained.stats import midranks
 
 RIDGE = 0.01
 N_STEPS = 12
-
-
-def normal_scores(labels: ArrayLike) -> Floats:
-    """Labels as scores of a normal distribution, of mean 0 and length 1: what fits look at is their ranks alone.
-
-    >>> normal_scores([10.0, 30.0, 1000.0]).round(3).tolist()
-    [-0.707, 0.0, 0.707]
-    """
-    ranks = midranks(labels)
-    found = np.array([NormalDist().inv_cdf(rank / (len(ranks) + 1)) for rank in ranks.tolist()])
-    found -= found.mean()
-    return found / max(math.sqrt(float(found @ found)), 1e-300)
 
 
 def terms(tree: Tree) -> list[tuple[float, Tree]]:
@@ -90,7 +75,7 @@ def fit_tree(
         tree: of elementwise operators.
         names: row of `columns` for each terminal.
         columns: shape (columns, rows).
-        target: from `normal_scores`, shape (rows,).
+        target: shape (rows,), of mean 0 in each space and length 1.
         starts: the first row of each space, and the number of rows: only order within a space counts. None: one space.
         max_size: operators and leaves of the result.
         ridge: share of the target's variance that a doubling of a term costs.

@@ -179,6 +179,9 @@ def _folded(tree: Tree, operators: Mapping[str, Operator]) -> Tree:
 
 def _match(pattern: Tree, tree: Tree) -> dict[Tree, Tree] | None:
     """What x and y of a pattern are in a tree; None where it does not fit."""
+    for wanted, given in zip(pattern.args, tree.args, strict=False):
+        if wanted.args and wanted.head != given.head:  # nearly always, so it is looked at first
+            return None
     found: dict[Tree, Tree] = {}
     todo = [(pattern, tree)]
     while todo:

@@ -151,15 +151,10 @@ def _every_rcb(model: "Model", batch: Batch, names: Sequence[str]) -> list[Layer
 
 
 def _every_weight(model: "Model", batch: Batch, names: Sequence[str]) -> list[Layer]:
-    from untrained.proxies.saliency import layers
+    from untrained.proxies.weights import weight_statistics
 
-    weights = layers(model)
-    found: dict[str, Mapping[str, Tensor]] = {"weight": weights}
-    if LOSS in names:
-        found[LOSS] = model.trace(batch).grads
-    if "weight_grad_data" in names:
-        found["weight_grad_data"] = model.trace(batch).logit_grads
-    return [Layer(weight, {name: _array(found[name][weight]) for name in names}) for weight in weights]
+    found = weight_statistics(model, batch, names)
+    return [Layer(weight, {name: _array(tensor) for name, tensor in of.items()}) for weight, of in found.items()]
 
 
 def _array(tensor: "Tensor") -> Array:

@@ -69,11 +69,6 @@ class Trace:
         return self._memo("call_grads", self._backward)[0] if both else self._memo("grads", self._weight_grads)
 
     @property
-    def logit_grads(self) -> dict[str, Tensor]:
-        """Gradient of the sum of all logits with respect to every parameter, by name."""
-        return self._memo("logit_grads", self._logit_grads)
-
-    @property
     def call_grads(self) -> list[Tensor]:
         """Gradient of the loss with respect to what each call of `record` gave."""
         return self._memo("call_grads", self._backward)[1]
@@ -98,16 +93,6 @@ class Trace:
 
     def _weight_grads(self) -> dict[str, Tensor]:
         return dict(zip(self._model.weights, self._gradients(list(self._model.weights.values())), strict=True))
-
-    def _logit_grads(self) -> dict[str, Tensor]:
-        weights = self._model.weights
-        total = self.logits.sum()
-        if not total.requires_grad:
-            raise NoScore(Status.UNDEFINED, "the logits do not depend on the weights")
-        found = torch.autograd.grad(
-            total, list(weights.values()), retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        return dict(zip(weights, found, strict=True))
 
     def _backward(self) -> tuple[dict[str, Tensor], list[Tensor]]:
         weights = self._model.weights

@@ -64,7 +64,10 @@ def weight_statistics(model: Model, batch: Batch, names: Iterable[str]) -> dict[
 
 
 def _gradients(model: Model, batch: Batch, weights: list[Tensor]) -> list[Tensor]:
-    total = model.trace(batch).logits.sum()
-    if not total.requires_grad:
-        raise NoScore(Status.UNDEFINED, "the logits do not depend on the weights")
-    return list(torch.autograd.grad(total, weights, retain_graph=True, allow_unused=True, materialize_grads=True))
+    def compute() -> list[Tensor]:
+        total = model.trace(batch).logits.sum()
+        if not total.requires_grad:
+            raise NoScore(Status.UNDEFINED, "the logits do not depend on the weights")
+        return list(torch.autograd.grad(total, weights, retain_graph=True, allow_unused=True, materialize_grads=True))
+
+    return model.memo(("logit_grads", batch.digest), compute)

@@ -46,6 +46,8 @@ def page_lines(found: "Discovery") -> Iterable[str]:
     champion, program = found.champion, found.champion.program
     yield from (f"# A proxy evolved on {_and(champion.spaces)}", "")
     yield from ("## What it measures", "", describe(program), "")
+    yield from [f"- `{name}`: {meaning}" for name, meaning in found.meanings.items()]
+    yield from ("",) if found.meanings else ()
     yield from ("$$", latex(program), "$$", "", "```text", program.text, "```", "")
     yield from ("## How far to trust it", "", *[f"- {line}" for line in sentences(found)], "")
     yield from _judged(found)

@@ -95,6 +95,7 @@ class Discovery:
         found: the search.
         random: the search at random with as many evaluations, if it was asked for.
         judged: agreement with training on held-out networks; empty where none were held out.
+        meanings: what the champion reads, in words, as far as its names do not say it.
     """
 
     out: Path
@@ -104,6 +105,7 @@ class Discovery:
     found: "Found"
     random: "Found | None"
     judged: tuple[Judged, ...]
+    meanings: Mapping[str, str]
 
 
 @contextmanager
@@ -220,7 +222,9 @@ def discover(
     for field, truths in zip(fields, judges, strict=True):
         with watch(f"judging on {field.space.name}") as progress:
             judged += _judge(field, truths, terminals, champion, other, out, n_workers, progress)
-    result = Discovery(out, protocol, fields, champion, found, random, tuple(judged))
+    names = champion.program.tree.terminals()
+    meanings = {name: opened.meanings[name] for name in names if name in opened.meanings}
+    result = Discovery(out, protocol, fields, champion, found, random, tuple(judged), meanings)
     from untrained.report.champion_page import write_page
 
     write_page(result)

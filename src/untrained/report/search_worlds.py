@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, c
 
 from untrained.engine.bank import Bank, bank, read_bank
 from untrained.errors import BadInputError, MissingDependencyError, RunConflictError
+from untrained.graphs.counts import TOTALS
 from untrained.programs.operators import Operator
 from untrained.programs.program import Program
 from untrained.proxies.bank_columns import Input, parse_column
@@ -40,6 +41,7 @@ class Opened(NamedTuple):
         inputs: what a program of this world reads.
         task: what the networks are built for: `input_shape` of their images or texts.
         weights: of the networks; None where programs read none.
+        meanings: terminals in words, as far as the names do not say all.
     """
 
     world: "World"
@@ -48,6 +50,7 @@ class Opened(NamedTuple):
     inputs: Callable[[Program], tuple[Input, ...]]
     task: dict[str, Any]
     weights: "Weights | None"
+    meanings: Mapping[str, str]
 
 
 class Terminals(Protocol):
@@ -109,9 +112,6 @@ class LayerTerminals:
         _need("torch", "torch", "measuring the layers of full networks")
         from untrained.batches import NAMED
 
-        digests = {self.protocol.load(field.space).digest for field in fields}
-        if len(digests) > 1:
-            raise BadInputError("the networks of these spaces read images of other shapes. Give --side, or one space.")
         for field in fields:
             reduced = self.protocol.task(field.space).input_shape != field.space.task.input_shape
             if reduced and self.protocol.batch not in NAMED:
@@ -119,6 +119,9 @@ class LayerTerminals:
                     f"champions make their images again from their name, and {self.protocol.batch} has one size only. "
                     f"Give --side {field.space.task.input_shape[-1]}, or --batch {', '.join(NAMED)}."
                 )
+        digests = {self.protocol.load(field.space).digest for field in fields}
+        if len(digests) > 1:
+            raise BadInputError("the networks of these spaces read images of other shapes. Give --side, or one space.")
 
     def about(self) -> dict[str, Any]:
         """The protocol."""
@@ -155,6 +158,7 @@ class LayerTerminals:
             lambda _: (one,),
             {"input_shape": self.protocol.task(fields[0].space).input_shape},
             Weights(self.protocol.init, self.protocol.seed),
+            {},
         )
 
     def judging(self, field: Field) -> tuple[Task | None, Batch | None]:
@@ -231,7 +235,7 @@ class Width1Terminals:
 
         about = {"banks": [{k: v for k, v in protocol.items() if k != "stages"} for protocol in protocols]}
         task = {"input_shape": tuple(protocols[0]["task"]["input_shape"])}
-        return Opened(cast("World", world), about, world.leaf_scales, read_by, task, None)
+        return Opened(cast("World", world), about, world.leaf_scales, read_by, task, None, _meanings(banks[0]))
 
     def judging(self, field: Field) -> tuple[Task | None, Batch | None]:  # noqa: ARG002
         """The space's own: champions of columns state their inputs."""
@@ -252,6 +256,18 @@ class Width1Terminals:
                     f"--out {folder}), or leave out --bank to have one computed."
                 ) from None
         return found
+
+
+def _meanings(one: Bank) -> dict[str, str]:
+    """Columns of a bank, and the totals of counts, in words."""
+    found: dict[str, str] = dict(TOTALS)
+    for name, about in one.columns.items():
+        if "count" in about:
+            found[name] = about["count"]
+        else:
+            of = f"r the responses of {' and '.join(about['modes'])} to {about['input']}"
+            found[name] = f"{about['formula']}, {of}"
+    return found
 
 
 def need_evolve() -> None:
