@@ -120,11 +120,10 @@ def ours(
     settings = preset(
         "width1",
         **{"population": POPULATION, "generations": n, "max_evaluations": n, "max_size": MAX_SIZE, "max_depth": 12,
-           "tune": 100, "champion_errors": 0.0, **overrides},
+           "tune": 100, "start": 100, "champion_errors": 0.0, **overrides},
     )  # fmt: skip
-    start = world.start(POPULATION // 10, seed) if settings.tune else []
     with tempfile.TemporaryDirectory() as out:
-        found = evolve(world, settings, seed, Path(out) / "run", leaf_scales=world.leaf_scales, start=start)
+        found = evolve(world, settings, seed, Path(out) / "run", leaf_scales=world.leaf_scales)
     tree = found.champion.program.tree
     names = list(world.terminals)
     columns = np.array([whole.columns[name] for name in names])
@@ -134,8 +133,8 @@ def ours(
 
 WAYS: dict[str, Callable[..., tuple[Numbers, int, str]]] = {
     "gplearn": gplearns,
-    "random search": partial(ours, search="random", tune=0),
-    "ours, numbers as drawn": partial(ours, tune=0),
+    "random search": partial(ours, search="random", tune=0, start=0),
+    "ours, numbers as drawn": partial(ours, tune=0, start=0),
     "ours": ours,
 }
 

@@ -25,7 +25,8 @@ class Formulas:
     terminals = SIGNATURE.terminals
     overs = SIGNATURE.overs
 
-    def __init__(self, formula: str, n_spaces: int = 1, n: int = 60, noise: float = 0.0) -> None:
+    def __init__(self, formula: str, n_spaces: int = 1, n: int = 60, noise: float = 0.0, first: Sequence[Program] = ()) -> None:
+        self.first = list(first)
         self.n_evaluated = 0
         self.calls: list[tuple[str, int]] = []
         tree = parse_program(formula).tree
@@ -63,6 +64,12 @@ class Formulas:
                     )
             found.append(Program(tree, program.over))
         return found
+
+    def refit(self, program: Program) -> Program:
+        return program
+
+    def start(self, n: int, seed: int) -> list[Program]:
+        return self.first[:n]
 
     def _evaluation(self, program: Program, spaces: list[tuple[float, float, int]]) -> Evaluation:
         taus, partials, used = zip(*spaces, strict=True)

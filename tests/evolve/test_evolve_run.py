@@ -211,9 +211,9 @@ def stop(step: Step) -> None:
 
 
 def test_a_program_to_start_with_is_evaluated_first(tmp_path):
-    start = [parse_program(FORMULA)]
-    found = evolve(Formulas(FORMULA), preset("width1", population=20, generations=0), 0, tmp_path / "run", start=start)
-    assert found.champion.program == start[0]
+    world = Formulas(FORMULA, first=[parse_program(FORMULA)])
+    found = evolve(world, preset("width1", population=20, generations=0, start=1), 0, tmp_path / "run")
+    assert found.champion.program == world.first[0]
     assert found.champion.origin == "start"
 
 

@@ -206,6 +206,14 @@ class LayersWorld:
         """The programs as they are: constants hardly move the ranking of networks by means over layers."""
         return list(programs)
 
+    def refit(self, program: Program) -> Program:
+        """The program as it is."""
+        return program
+
+    def start(self, n: int, seed: int) -> list[Program]:  # noqa: ARG002 - the interface
+        """None: random programs are good enough to begin with."""
+        return []
+
     def scores(self, program: Program, part: str) -> list[Floats]:
         """Scores of all networks of a part, for each space in the order of its architectures; NaN where undefined.
 

@@ -20,7 +20,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _AT_LEAST: Final = {
     "population": 2, "generations": 0, "islands": 1, "migrate_every": 1, "migrants": 0, "initial_min_depth": 0,
-    "initial_max_depth": 0, "max_depth": 1, "max_size": 2, "retries": 0, "tournament": 1, "tune": 0, "hall": 1,
+    "initial_max_depth": 0, "max_depth": 1, "max_size": 2, "retries": 0, "tournament": 1, "tune": 0, "start": 0, "hall": 1,
     "max_evaluations": 0, "parsimony": 0.0, "champion_errors": 0.0,
 }  # fmt: skip
 _SHARES: Final = ("crossover", "mutation", "internal", "leaf", "constant", "scaled_leaf", "racing")
@@ -63,6 +63,7 @@ class Settings:
         distinct: whether of programs with equal evaluations, which rank alike, only the smallest lives on.
         racing: share of the population that is worse than the floor below which evaluation may stop; 0 for no floor.
         tune: how many of the best new programs of a generation have their numbers tuned.
+        start: programs of the first generation that the world makes, where it can; none of a search at random.
         hall: how many of the best programs, and of the Pareto front, are evaluated on the validation part.
         champion_errors: the champion is the smallest program within so many standard errors of the best.
 
@@ -104,6 +105,7 @@ class Settings:
     distinct: bool = True
     racing: float = 0.2
     tune: int = 4
+    start: int = 0
     hall: int = 30
     champion_errors: float = 1.0
 
@@ -195,12 +197,15 @@ PRESETS: Final[Mapping[str, Settings]] = {
         population=1000,
         generations=100,
         initial_max_depth=4,
-        max_depth=8,
-        max_size=60,  # as large as Width1World.tune makes them
+        max_depth=12,
+        max_size=80,
+        max_evaluations=10_000,
         mutations=MappingProxyType({"subtree": 0.3, "point": 0.3, "hoist": 0.1, "shrink": 0.1, "constants": 0.2}),
         constant=0.2,
         scaled_leaf=0.5,
-        tune=20,
+        tune=100,
+        start=100,
+        champion_errors=0.0,
     ),
     "eznas": _EZNAS,
     "eznas_program": dataclasses.replace(_EZNAS, population=200, generations=100, crossover=0.5, mutation=0.5),

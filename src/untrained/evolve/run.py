@@ -101,12 +101,14 @@ class Found:
     """What a search found.
 
     Attributes:
-        champion: chosen on the validation part.
+        champion: the chosen one, its constants fitted to both parts, so that its validation is no judgement.
+        chosen: the best on the validation part, as it was when it was judged there.
         candidates: everything that was evaluated there, the best on it first.
         n_evaluated: distinct programs evaluated on the discovery part.
     """
 
     champion: Candidate
+    chosen: Candidate
     candidates: tuple[Candidate, ...]
     n_evaluated: int
 
@@ -120,7 +122,6 @@ def evolve(
     *,
     about: Mapping[str, Any] | None = None,
     leaf_scales: LeafScales | None = None,
-    start: Sequence[Program] = (),
 ) -> Found:
     """Search for programs, or go on with the search in a folder.
 
@@ -136,7 +137,6 @@ def evolve(
         about: what else the results depend on (spaces, split, labels, terminals): plain data, kept in evolve.json, and
             equal whenever the search goes on.
         leaf_scales: mean and spread of terminals, for scaled leaves; given by the discovery part.
-        start: programs proposed in the first generation.
 
     Raises:
         RunConflictError: the folder holds something else, or a search with another protocol.
@@ -145,11 +145,11 @@ def evolve(
     """
     signature = Signature.of(world)
     evolver = Evolver(settings, signature, seed, leaf_scales=leaf_scales)
-    _open(out, _protocol(signature, settings, seed, about or {}, leaf_scales or {}, start))
+    _open(out, _protocol(signature, settings, seed, about or {}, leaf_scales or {}))
     if (out / "found.json").exists():
         return read_found(out)
-    evolver.suggest(start, "start")
-    _resume(out, evolver)
+    if not _resume(out, evolver) and settings.start:
+        evolver.suggest(world.start(settings.start, seed), "start")
     while not evolver.done:
         begun = time.perf_counter()
         told = _generation(world, evolver)
@@ -175,9 +175,9 @@ def read_found(out: Path) -> Found:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}, expected {FORMAT}")
         candidates = tuple([Candidate.from_json(one) for one in content["candidates"]])
-        champion = next(one for one in candidates if one.program.text == content["champion"]["program"])
-        return Found(champion, candidates, content["n_evaluated"])
-    except (BadInputError, KeyError, TypeError, ValueError, StopIteration) as error:
+        champion, chosen = (Candidate.from_json(content[which]) for which in ("champion", "chosen"))
+        return Found(champion, chosen, candidates, content["n_evaluated"])
+    except (BadInputError, KeyError, TypeError, ValueError) as error:
         raise RunConflictError(f"{path} cannot be read ({error}). Delete it to have it made again.") from error
 
 
@@ -225,7 +225,8 @@ def _finish(world: World, evolver: Evolver, out: Path) -> None:
         for one, evaluation in zip(hall.values(), validated, strict=True)
     ]
     candidates.sort(key=lambda one: (-one.validation.fitness, one.program.tree.size, one.program.text))
-    champion = choose(candidates, evolver.settings.champion_errors)
+    chosen = choose(candidates, evolver.settings.champion_errors)
+    champion = _refitted(world, chosen)
     parts = [read_frame(_part(out, n), HISTORY_SCHEMA) for n in range(1, evolver.generation + 1)]
     write_frame(out / "history.parquet", pl.concat(parts, rechunk=True))
     content = {
@@ -233,9 +234,20 @@ def _finish(world: World, evolver: Evolver, out: Path) -> None:
         "protocol": read_json(out / "evolve.json", "evolve")["protocol"],
         "n_evaluated": len(evolver.known),
         "champion": champion.as_json(),
+        "chosen": chosen.as_json(),
         "candidates": [one.as_json() for one in candidates],
     }
     write_json(out / "found.json", content)
+
+
+def _refitted(world: World, chosen: Candidate) -> Candidate:
+    """The chosen program with constants fitted to both parts, which makes its numbers on them those of a fit."""
+    program = world.refit(chosen.program)
+    if program == chosen.program:
+        return chosen
+    values = [world.evaluate([program], part)[0] for part in ("discovery", "validation")]
+    usable = all(value.status is Status.OK for value in values)
+    return Candidate(program, "refitted", chosen.generation, *values) if usable else chosen
 
 
 def _protocol(
@@ -244,7 +256,6 @@ def _protocol(
     seed: int,
     about: Mapping[str, Any],
     leaf_scales: LeafScales,
-    start: Sequence[Program],
 ) -> dict[str, Any]:
     """What may change what is found, as JSON gives it back."""
     protocol = {
@@ -255,7 +266,6 @@ def _protocol(
         "settings": settings.as_json(),
         "seed": seed,
         "leaf_scales": {name: list(scale) for name, scale in leaf_scales.items()},
-        "start": [program.text for program in start],
         "about": dict(about),
     }
     content: dict[str, Any] = json.loads(json.dumps(protocol))
@@ -285,15 +295,15 @@ def _open(out: Path, protocol: Mapping[str, Any]) -> None:
     write_json(path, {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, provenance()]})
 
 
-def _resume(out: Path, evolver: Evolver) -> None:
-    """Have the evolver go on after the last generation that was finished, if any.
+def _resume(out: Path, evolver: Evolver) -> bool:
+    """Have the evolver go on after the last generation that was finished; whether there was any.
 
     Raises:
         RunConflictError: the checkpoint or a part of the history cannot be read.
     """
     path = out / "checkpoint.json"
     if not path.exists():
-        return
+        return False
     state = read_json(path, "evolve")
     try:
         parts = [read_frame(_part(out, n), HISTORY_SCHEMA) for n in range(1, int(state["generation"]) + 1)]
@@ -302,6 +312,7 @@ def _resume(out: Path, evolver: Evolver) -> None:
         evolver.restore({**state, "known": known})
     except (BadInputError, KeyError, TypeError, ValueError) as error:
         raise RunConflictError(f"{path} cannot be read ({error}). Choose another --out.") from error
+    return True
 
 
 def _part(out: Path, number: int) -> Path:

@@ -30,6 +30,9 @@ _SHARE: Final = 8  # one in so many is looked at for one formula, so that not al
 _SINGULAR: Final = 1e-9  # as in stats/partial.py
 
 
+_Joined = tuple[Floats, Floats, Ints]
+
+
 @dataclass(frozen=True, eq=False)
 class Measured:
     """Labelled networks of one space with their columns.
@@ -67,7 +70,7 @@ class _Side:
     labels: Labels
     by_params: Labels
     params_tau: float
-    target: Floats  # normal scores
+    raw: Floats  # the labels as they are
 
     @classmethod
     def of(cls, measured: Measured, names: Sequence[str]) -> "_Side":
@@ -78,7 +81,7 @@ class _Side:
             labels,
             Labels.of(labelled.params),
             float(labels.taus(labelled.params[None])[0]),
-            normal_scores(labelled.labels),
+            labelled.labels,
         )
 
     def partials(self, taus: Floats, values: Floats, workers: int) -> Floats:
@@ -218,17 +221,28 @@ class Width1World:
         with ThreadPoolExecutor(max(1, self.workers)) as threads:
             return list(dict.fromkeys([program for program in threads.map(work, range(n)) if program is not None]))
 
+    def refit(self, program: Program) -> Program:
+        """The program with the weights of its terms and the constants inside fitted to both parts, see `fit_tree`.
+
+        As it is where it has no value for a network of the validation part.
+        """
+        pairs = list(zip(self._sides["discovery"], self._sides["validation"], strict=True))
+        joined = _joined(
+            [np.hstack([one.matrix, other.matrix]) for one, other in pairs],
+            [np.concatenate([one.raw, other.raw]) for one, other in pairs],
+        )
+        if not np.isfinite(compile_trees([program.tree], self._index).evaluate(joined[0])).all():
+            return program
+        return Program(self._fitted(program.tree, joined), "network")
+
     @cached_property
-    def _joined(self) -> tuple[Floats, Floats, Ints]:
-        """The discovery part of all spaces: columns, target of length 1, where each space starts."""
+    def _discovery(self) -> _Joined:
         sides = self._sides["discovery"]
-        starts = np.cumsum([0, *[len(side.target) for side in sides]])
-        matrix = np.ascontiguousarray(np.hstack([side.matrix for side in sides]))
-        return matrix, np.concatenate([side.target for side in sides]) / math.sqrt(len(sides)), starts
+        return _joined([side.matrix for side in sides], [side.raw for side in sides])
 
     @cached_property
     def _terms(self) -> Terms:
-        return Terms(drawn_terms(Draws("width1 terms"), self.leaf_scales, _CANDIDATES), self._index, *self._joined)
+        return Terms(drawn_terms(Draws("width1 terms"), self.leaf_scales, _CANDIDATES), self._index, *self._discovery)
 
     def _among(self, *key: object) -> Ints:
         """Some of the candidates, chosen by a key."""
@@ -236,8 +250,8 @@ class Width1World:
         rng = np.random.default_rng(seed_for(*key))
         return np.sort(rng.choice(n, max(1, n // _SHARE), replace=False)).astype(np.int64)
 
-    def _fitted(self, tree: Tree) -> Tree:
-        matrix, target, starts = self._joined
+    def _fitted(self, tree: Tree, joined: _Joined | None = None) -> Tree:
+        matrix, target, starts = joined or self._discovery
         return fit_tree(tree, self._index, matrix, target, starts=starts, max_size=self.max_size)
 
     def _evaluate(self, programs: Sequence[Program], part: str) -> list[Evaluation]:
@@ -267,6 +281,13 @@ class Width1World:
     def _why(self, taus: Sequence[float], part: str) -> str:
         space = next(space for space, tau in zip(self.spaces, taus, strict=True) if math.isnan(tau))
         return f"undefined or the same for all networks of {space} ({part})"
+
+
+def _joined(matrices: Sequence[Floats], labels: Sequence[Floats]) -> _Joined:
+    """Columns of all spaces side by side, normal scores of labels of length 1, and where each space starts."""
+    starts = np.cumsum([0, *map(len, labels)])
+    target = np.concatenate([normal_scores(one) for one in labels]) / math.sqrt(len(labels))
+    return np.ascontiguousarray(np.hstack(matrices)), target, starts
 
 
 def _varies(measured: Measured, name: str) -> bool:

@@ -151,3 +151,11 @@ class World(Protocol):
     def tune(self, programs: "Sequence[Program]") -> "list[Program]":
         """The same programs with better constants for the discovery part; as they are where that cannot be done."""
         ...
+
+    def refit(self, program: "Program") -> "Program":
+        """The program with its constants fitted to both parts together; as it is where that cannot be done."""
+        ...
+
+    def start(self, n: int, seed: int) -> "list[Program]":
+        """At most so many programs to begin with, made from the discovery part; none where a world has no idea."""
+        ...

@@ -205,7 +205,7 @@ def discover(
         **terminals.about(),
     }
     _open(out, protocol, fields)
-    opened = terminals.open(fields, allowed, out, n_workers, watch)
+    opened = terminals.open(fields, allowed, chosen.max_size, out, n_workers, watch)
     about = {**protocol, **opened.about}
     found = evolve(opened.world, chosen, seed, out / "search", on_step, about=about, leaf_scales=opened.scales)
     champion = _champion(found, opened, fields, protocol)
@@ -213,7 +213,7 @@ def discover(
     random = None
     if random_search:
         many = dataclasses.replace(
-            chosen, search="random", max_evaluations=found.n_evaluated,
+            chosen, search="random", start=0, tune=0, max_evaluations=found.n_evaluated,
             generations=4 * math.ceil(found.n_evaluated / chosen.population),
         )  # fmt: skip
         random = evolve(opened.world, many, seed, out / "random", on_step, about=about, leaf_scales=opened.scales)
@@ -334,7 +334,7 @@ def _champion(found: "Found", opened: Opened, fields: Sequence[Field], protocol:
             held_out=sum([split["held_out"] for split in splits]),
             seed=protocol["seed"],
         ),
-        fitness=Fitness(one.discovery.fitness, one.validation.fitness),
+        fitness=Fitness(found.chosen.discovery.fitness, found.chosen.validation.fitness),
         weights=opened.weights,
         made={
             "size": one.program.tree.size,

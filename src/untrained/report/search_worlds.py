@@ -73,8 +73,9 @@ class Terminals(Protocol):
         ...
 
     def open(
-        self, fields: Sequence[Field], operators: Mapping[str, Operator], out: Path, workers: int, watch: Watch
-    ) -> Opened:
+        self, fields: Sequence[Field], operators: Mapping[str, Operator], max_size: int, out: Path, workers: int,
+        watch: Watch,
+    ) -> Opened:  # fmt: skip
         """Measure what programs read of the discovery and validation networks, as far as it is not in the folder."""
         ...
 
@@ -128,8 +129,9 @@ class LayerTerminals:
         return {"layers": asdict(self.protocol), "overs": list(self.overs)}
 
     def open(
-        self, fields: Sequence[Field], operators: Mapping[str, Operator], out: Path, workers: int, watch: Watch
-    ) -> Opened:
+        self, fields: Sequence[Field], operators: Mapping[str, Operator], max_size: int, out: Path, workers: int,
+        watch: Watch,
+    ) -> Opened:  # fmt: skip
         """Measure the tensors of discovery and validation networks; see `Terminals`."""
         from untrained.evolve.layers import LayersWorld
         from untrained.evolve.statistics_cache import StatisticsCache
@@ -197,8 +199,9 @@ class Width1Terminals:
         return {}
 
     def open(
-        self, fields: Sequence[Field], operators: Mapping[str, Operator], out: Path, workers: int, watch: Watch
-    ) -> Opened:
+        self, fields: Sequence[Field], operators: Mapping[str, Operator], max_size: int, out: Path, workers: int,
+        watch: Watch,
+    ) -> Opened:  # fmt: skip
         """Read or compute the banks of discovery and validation networks; see `Terminals`."""
         from untrained.evolve.width1 import Measured, Width1World
 
@@ -214,6 +217,7 @@ class Width1Terminals:
         world = Width1World(
             [Measured.of(one, field.discovery) for one, field in zip(banks, fields, strict=True)],
             [Measured.of(one, field.validation) for one, field in zip(banks, fields, strict=True)],
+            max_size=max_size,
             workers=workers,
         )
         world.operators = {name: found for name, found in world.operators.items() if name in operators}
