@@ -25,7 +25,9 @@ class Formulas:
     terminals = SIGNATURE.terminals
     overs = SIGNATURE.overs
 
-    def __init__(self, formula: str, n_spaces: int = 1, n: int = 60, noise: float = 0.0, first: Sequence[Program] = ()) -> None:
+    def __init__(
+        self, formula: str, n_spaces: int = 1, n: int = 60, noise: float = 0.0, first: Sequence[Program] = ()
+    ) -> None:
         self.first = list(first)
         self.n_evaluated = 0
         self.calls: list[tuple[str, int]] = []
