@@ -20,8 +20,8 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _AT_LEAST: Final = {
     "population": 2, "generations": 0, "islands": 1, "migrate_every": 1, "migrants": 0, "initial_min_depth": 0,
-    "initial_max_depth": 0, "max_depth": 1, "max_size": 2, "retries": 0, "tournament": 1, "tune": 0, "start": 0, "hall": 1,
-    "max_evaluations": 0, "parsimony": 0.0, "champion_errors": 0.0,
+    "initial_max_depth": 0, "max_depth": 1, "max_size": 2, "retries": 0, "tournament": 1, "tune": 0, "start": 0,
+    "hall": 1, "max_evaluations": 0, "parsimony": 0.0, "champion_errors": 0.0,
 }  # fmt: skip
 _SHARES: Final = ("crossover", "mutation", "internal", "leaf", "constant", "scaled_leaf", "racing")
 

@@ -129,8 +129,8 @@ class LayerTerminals:
         return {"layers": asdict(self.protocol), "overs": list(self.overs)}
 
     def open(
-        self, fields: Sequence[Field], operators: Mapping[str, Operator], max_size: int, out: Path, workers: int,
-        watch: Watch,
+        self, fields: Sequence[Field], operators: Mapping[str, Operator], max_size: int,  # noqa: ARG002 - see Terminals
+        out: Path, workers: int, watch: Watch,
     ) -> Opened:  # fmt: skip
         """Measure the tensors of discovery and validation networks; see `Terminals`."""
         from untrained.evolve.layers import LayersWorld
