@@ -67,8 +67,8 @@ class Formulas:
             found.append(Program(tree, program.over))
         return found
 
-    def refit(self, program: Program) -> Program:
-        return program
+    def refit(self, programs: Sequence[Program]) -> Program:
+        return programs[0]
 
     def start(self, n: int, seed: int) -> list[Program]:
         return self.first[:n]

@@ -21,7 +21,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
 _AT_LEAST: Final = {
     "population": 2, "generations": 0, "islands": 1, "migrate_every": 1, "migrants": 0, "initial_min_depth": 0,
     "initial_max_depth": 0, "max_depth": 1, "max_size": 2, "retries": 0, "tournament": 1, "tune": 0, "start": 0,
-    "hall": 1, "max_evaluations": 0, "parsimony": 0.0, "champion_errors": 0.0,
+    "hall": 1, "committee": 1, "max_evaluations": 0, "parsimony": 0.0, "champion_errors": 0.0,
 }  # fmt: skip
 _SHARES: Final = ("crossover", "mutation", "internal", "leaf", "constant", "scaled_leaf", "racing")
 
@@ -65,7 +65,9 @@ class Settings:
         tune: how many of the best new programs of a generation have their numbers tuned.
         start: programs of the first generation that the world makes, where it can; none of a search at random.
         hall: how many of the best programs, and of the Pareto front, are evaluated on the validation part.
-        champion_errors: the champion is the smallest program within so many standard errors of the best.
+        committee: the champion is the mean of so many of these, the best on the validation part, as far as the world can
+            take means; 1 is the best alone.
+        champion_errors: without a committee the champion is the smallest program within so many standard errors of the best.
 
     Raises:
         BadInputError: a value is outside its range; the message names it.
@@ -107,6 +109,7 @@ class Settings:
     tune: int = 4
     start: int = 0
     hall: int = 30
+    committee: int = 1
     champion_errors: float = 1.0
 
     def __post_init__(self) -> None:
@@ -205,6 +208,7 @@ PRESETS: Final[Mapping[str, Settings]] = {
         scaled_leaf=0.5,
         tune=100,
         start=100,
+        committee=50,
         champion_errors=0.0,
     ),
     "eznas": _EZNAS,

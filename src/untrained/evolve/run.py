@@ -101,7 +101,8 @@ class Found:
     """What a search found.
 
     Attributes:
-        champion: the chosen one, its constants fitted to both parts, so that its validation is no judgement.
+        champion: the chosen one, or the mean of the best (`Settings.committee`), constants fitted to both parts: what it
+            is worth there is no judgement.
         chosen: the best on the validation part, as it was when it was judged there.
         candidates: everything that was evaluated there, the best on it first.
         n_evaluated: distinct programs evaluated on the discovery part.
@@ -216,8 +217,10 @@ def _best_few(asked: Sequence[Program], evaluations: Sequence[Evaluation], n: in
 
 
 def _finish(world: World, evolver: Evolver, out: Path) -> None:
-    """Judge the hall of fame and the front on the validation part, once each, and write everything down."""
-    hall = {one.key: one for one in sorted([*evolver.hall, *evolver.front], key=by_fitness)}
+    """Judge the hall of fame, the front and the best of each island on the validation part, and write it all down."""
+    share = evolver.settings.hall // evolver.settings.islands
+    islands = [one for island in evolver.populations for one in sorted(island, key=by_fitness)[:share]]
+    hall = {one.key: one for one in sorted([*evolver.hall, *evolver.front, *islands], key=by_fitness)}
     programs = [one.program for one in hall.values()]
     validated = world.evaluate(programs, "validation") if programs else []
     candidates = [
@@ -226,7 +229,7 @@ def _finish(world: World, evolver: Evolver, out: Path) -> None:
     ]
     candidates.sort(key=lambda one: (-one.validation.fitness, one.program.tree.size, one.program.text))
     chosen = choose(candidates, evolver.settings.champion_errors)
-    champion = _refitted(world, chosen)
+    champion = _refitted(world, chosen, candidates, evolver.settings.committee)
     parts = [read_frame(_part(out, n), HISTORY_SCHEMA) for n in range(1, evolver.generation + 1)]
     write_frame(out / "history.parquet", pl.concat(parts, rechunk=True))
     content = {
@@ -240,14 +243,15 @@ def _finish(world: World, evolver: Evolver, out: Path) -> None:
     write_json(out / "found.json", content)
 
 
-def _refitted(world: World, chosen: Candidate) -> Candidate:
-    """The chosen program with constants fitted to both parts, which makes its numbers on them those of a fit."""
-    program = world.refit(chosen.program)
+def _refitted(world: World, chosen: Candidate, candidates: Sequence[Candidate], n: int) -> Candidate:
+    """The chosen program, or the mean of the n best, fitted to both parts: its numbers on them are those of a fit."""
+    members = [one.program for one in candidates if one.validation.status is Status.OK][:n] if n > 1 else []
+    program = world.refit(members or [chosen.program])
     if program == chosen.program:
         return chosen
     values = [world.evaluate([program], part)[0] for part in ("discovery", "validation")]
     usable = all(value.status is Status.OK for value in values)
-    return Candidate(program, "refitted", chosen.generation, *values) if usable else chosen
+    return Candidate(program, "committee" if n > 1 else "refitted", chosen.generation, *values) if usable else chosen
 
 
 def _protocol(

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from untrained.evolve.draws import Draws
 from untrained.evolve.width1_terms import Terms, drawn_terms, normal_scores
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
 from untrained.graphs.counts import TOTALS, parts_of
-from untrained.programs.column_fit import fit_tree
+from untrained.programs.column_fit import fit_tree, terms, weighted_sum
 from untrained.programs.columns import CHUNK, Floats, Ints, Labels, compile_trees
 from untrained.programs.operators import Operator, operator_set
 from untrained.programs.program import Program
@@ -24,6 +25,7 @@ from untrained.programs.tree import Kind, Tree
 from untrained.seeds import seed_for
 from untrained.types import Status
 
+MAX_COMMITTEE: Final = 1500  # operators and leaves
 USELESS: Final = ("ones_like", "zeros_like")  # a constant says no more
 _CANDIDATES: Final = 4000  # terms that formulas are extended by
 _SHARE: Final = 8  # one in so many is looked at for one formula, so that not all take the same
@@ -190,12 +192,12 @@ class Width1World:
         explains most of what the program leaves. A program stays as it is unless its fitness on the discovery part
         rises.
         """
-        terms = self._terms
+        pool = self._terms
 
         def work(program: Program) -> list[Program]:
             tree = self._fitted(program.tree)
             among = self._among("width1 term", program.digest)
-            longer = terms.extended(tree, among, n_terms=1, max_size=self.max_size)
+            longer = pool.extended(tree, among, n_terms=1, max_size=self.max_size)
             trees = [program.tree, tree, *([] if longer is None else [self._fitted(longer)])]
             return [Program(tree, "network") for tree in trees]
 
@@ -210,30 +212,54 @@ class Width1World:
 
     def start(self, n: int, seed: int) -> list[Program]:
         """Programs to begin with: sums of terms, each the best of many drawn ones for what the others leave."""
-        terms = self._terms
+        pool = self._terms
 
         def work(i: int) -> Program | None:
             n_terms = 2 + Draws("width1 start", seed, i).below(max(1, self.max_size // 8))
             among = self._among("width1 start", seed, i)
-            tree = terms.extended(None, among, n_terms=n_terms, max_size=self.max_size)
+            tree = pool.extended(None, among, n_terms=n_terms, max_size=self.max_size)
             return None if tree is None else Program(self._fitted(tree), "network")
 
         with ThreadPoolExecutor(max(1, self.workers)) as threads:
             return list(dict.fromkeys([program for program in threads.map(work, range(n)) if program is not None]))
 
-    def refit(self, program: Program) -> Program:
-        """The program with the weights of its terms and the constants inside fitted to both parts, see `fit_tree`.
+    def refit(self, programs: Sequence[Program]) -> Program:
+        """The mean of programs, each fitted to both parts (see `fit_tree`) and divided by its standard deviation.
 
-        As it is where it has no value for a network of the validation part.
+        Terms that several have become one; the smallest are left out where the sum would have more than MAX_COMMITTEE
+        operators and leaves. Programs without a value for some network are left out; where that is all of them, the
+        first stays as it is.
         """
         pairs = list(zip(self._sides["discovery"], self._sides["validation"], strict=True))
         joined = _joined(
             [np.hstack([one.matrix, other.matrix]) for one, other in pairs],
             [np.concatenate([one.raw, other.raw]) for one, other in pairs],
         )
-        if not np.isfinite(compile_trees([program.tree], self._index).evaluate(joined[0])).all():
-            return program
-        return Program(self._fitted(program.tree, joined), "network")
+        columns, _, starts = joined
+        whole = [tree for tree in [one.tree for one in programs] if np.isfinite(self._values(tree, columns)).all()]
+        with ThreadPoolExecutor(max(1, self.workers)) as threads:
+            fitted = list(threads.map(lambda tree: self._fitted(tree, joined), whole))
+        weights: dict[Tree, float] = {}
+        for tree in fitted:
+            spread = _spread(self._values(tree, columns), starts)
+            for weight, part in terms(tree) if spread > 0 else []:
+                weights[part] = weights.get(part, 0.0) + weight / (spread * len(fitted))
+        if not weights:
+            return programs[0]
+        if len(fitted) == 1:
+            return Program(fitted[0], "network")
+        matters = {part: abs(weight) * _spread(self._values(part, columns), starts) for part, weight in weights.items()}
+        kept: list[tuple[float, Tree]] = []
+        left = MAX_COMMITTEE
+        for part in sorted(weights, key=lambda one: (-matters[one], one.text)):
+            left -= part.size + 3
+            if left >= 0:
+                kept.append((float(f"{weights[part]:.4g}"), part))
+        return Program(weighted_sum(kept), "network")
+
+    def _values(self, tree: Tree, columns: Floats) -> Floats:
+        found: Floats = compile_trees([tree], self._index).evaluate(columns)[0]
+        return found
 
     @cached_property
     def _discovery(self) -> _Joined:
@@ -288,6 +314,13 @@ def _joined(matrices: Sequence[Floats], labels: Sequence[Floats]) -> _Joined:
     starts = np.cumsum([0, *map(len, labels)])
     target = np.concatenate([normal_scores(one) for one in labels]) / math.sqrt(len(labels))
     return np.ascontiguousarray(np.hstack(matrices)), target, starts
+
+
+def _spread(values: Floats, starts: Ints) -> float:
+    """Standard deviation within spaces, each space counting alike; 0 where a value is not finite."""
+    if not np.isfinite(values).all():
+        return 0.0
+    return math.sqrt(np.mean([values[a:b].var() for a, b in pairwise(starts.tolist())]))
 
 
 def _varies(measured: Measured, name: str) -> bool:

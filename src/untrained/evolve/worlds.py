@@ -152,8 +152,11 @@ class World(Protocol):
         """The same programs with better constants for the discovery part; as they are where that cannot be done."""
         ...
 
-    def refit(self, program: "Program") -> "Program":
-        """The program with its constants fitted to both parts together; as it is where that cannot be done."""
+    def refit(self, programs: "Sequence[Program]") -> "Program":
+        """One program for several: their mean, each with its constants fitted to both parts together.
+
+        The first of them as it is where that cannot be done.
+        """
         ...
 
     def start(self, n: int, seed: int) -> "list[Program]":
