@@ -17,7 +17,7 @@ from untrained.evolve.statistics_cache import StatisticsCache
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
 from untrained.programs.operators import OPERATORS, Operator
 from untrained.programs.program import Program
-from untrained.programs.tree import Kind
+from untrained.programs.tree import Kind, call, terminal
 from untrained.seeds import seed_for
 from untrained.spaces import find_space
 from untrained.stats import kendall_interval, kendall_tau_b, partial_kendall, undefined_last
@@ -210,9 +210,22 @@ class LayersWorld:
         """The first program as it is."""
         return programs[0]
 
-    def start(self, n: int, seed: int) -> list[Program]:  # noqa: ARG002 - the interface
-        """None: random programs are good enough to begin with."""
-        return []
+    def start(self, n: int, seed: int) -> list[Program]:
+        """Short programs, drawn at random: one number of a terminal, or of what another operator makes of it.
+
+        Trees that are grown at random seldom are that short, and short ones are often good.
+        """
+        one = {name: found for name, found in self.operators.items() if found.arity == 1}
+        makes = {name: found for name, found in one.items() if not found.elementwise}
+        programs = []
+        for name, kind in self.terminals.items():
+            made = [(terminal(name), kind)]
+            made += [(call(by, terminal(name)), out) for by, it in makes.items() if (out := it.kind(kind)) is not None]
+            for tree, of in made:
+                numbers = [call(by, tree) for by, it in makes.items() if of and it.kind(of) is Kind.SCALAR]
+                programs += [Program(number, over) for number in numbers for over in self.overs]
+        rng = np.random.default_rng(seed_for("short programs", seed))
+        return [programs[i] for i in rng.permutation(len(programs))[:n].tolist()]
 
     def scores(self, program: Program, part: str) -> list[Floats]:
         """Scores of all networks of a part, for each space in the order of its architectures; NaN where undefined.

@@ -65,9 +65,9 @@ class Settings:
         tune: how many of the best new programs of a generation have their numbers tuned.
         start: programs of the first generation that the world makes, where it can; none of a search at random.
         hall: how many of the best programs, and of the Pareto front, are evaluated on the validation part.
-        committee: the champion is the mean of so many of these, the best on the validation part, as far as the world can
-            take means; 1 is the best alone.
-        champion_errors: without a committee the champion is the smallest program within so many standard errors of the best.
+        committee: the champion is the mean of so many of these, the best on the validation part first, where the world
+            can take means; 1 is one alone.
+        champion_errors: that one is the smallest program within so many standard errors of the best.
 
     Raises:
         BadInputError: a value is outside its range; the message names it.
@@ -195,7 +195,7 @@ _EZNAS: Final = Settings(
 )
 
 PRESETS: Final[Mapping[str, Settings]] = {
-    "default": Settings(),
+    "default": Settings(population=80, generations=25, start=40, tune=0),
     "width1": Settings(
         population=1000,
         generations=100,

@@ -101,8 +101,8 @@ class Found:
     """What a search found.
 
     Attributes:
-        champion: the chosen one, or the mean of the best (`Settings.committee`), constants fitted to both parts: what it
-            is worth there is no judgement.
+        champion: the chosen one, or the mean of the best (`Settings.committee`), with constants fitted to both parts:
+            what it is worth there is no judgement.
         chosen: the best on the validation part, as it was when it was judged there.
         candidates: everything that was evaluated there, the best on it first.
         n_evaluated: distinct programs evaluated on the discovery part.
@@ -150,7 +150,8 @@ def evolve(
     if (out / "found.json").exists():
         return read_found(out)
     if not _resume(out, evolver) and settings.start:
-        evolver.suggest(world.start(settings.start, seed), "start")
+        for i, program in enumerate(world.start(settings.start, seed)):
+            evolver.suggest([program], "start", i % settings.islands)
     while not evolver.done:
         begun = time.perf_counter()
         told = _generation(world, evolver)
