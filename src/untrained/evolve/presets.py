@@ -208,7 +208,7 @@ PRESETS: Final[Mapping[str, Settings]] = {
         scaled_leaf=0.5,
         tune=100,
         start=100,
-        committee=50,
+        committee=20,
         champion_errors=0.0,
     ),
     "eznas": _EZNAS,

@@ -25,7 +25,7 @@ from untrained.programs.tree import Kind, Tree
 from untrained.seeds import seed_for
 from untrained.types import Status
 
-MAX_COMMITTEE: Final = 1500  # operators and leaves
+MAX_COMMITTEE: Final = 1900  # operators and leaves
 USELESS: Final = ("ones_like", "zeros_like")  # a constant says no more
 _CANDIDATES: Final = 4000  # terms that formulas are extended by
 _SHARE: Final = 8  # one in so many is looked at for one formula, so that not all take the same
@@ -226,9 +226,9 @@ class Width1World:
     def refit(self, programs: Sequence[Program]) -> Program:
         """The mean of programs, each fitted to both parts (see `fit_tree`) and divided by its standard deviation.
 
-        Terms that several have become one; the smallest are left out where the sum would have more than MAX_COMMITTEE
-        operators and leaves. Programs without a value for some network are left out; where that is all of them, the
-        first stays as it is.
+        Terms that several have become one. Programs without a value for some network are left out, and so are the last
+        ones where the sum would have more than MAX_COMMITTEE operators and leaves. Where none is left, the first stays
+        as it is.
         """
         pairs = list(zip(self._sides["discovery"], self._sides["validation"], strict=True))
         joined = _joined(
@@ -236,26 +236,21 @@ class Width1World:
             [np.concatenate([one.raw, other.raw]) for one, other in pairs],
         )
         columns, _, starts = joined
-        whole = [tree for tree in [one.tree for one in programs] if np.isfinite(self._values(tree, columns)).all()]
+        whole = [one.tree for one in programs if np.isfinite(self._values(one.tree, columns)).all()]
         with ThreadPoolExecutor(max(1, self.workers)) as threads:
             fitted = list(threads.map(lambda tree: self._fitted(tree, joined), whole))
         weights: dict[Tree, float] = {}
+        n_members = 0
         for tree in fitted:
             spread = _spread(self._values(tree, columns), starts)
-            for weight, part in terms(tree) if spread > 0 else []:
-                weights[part] = weights.get(part, 0.0) + weight / (spread * len(fitted))
-        if not weights:
-            return programs[0]
-        if len(fitted) == 1:
-            return Program(fitted[0], "network")
-        matters = {part: abs(weight) * _spread(self._values(part, columns), starts) for part, weight in weights.items()}
-        kept: list[tuple[float, Tree]] = []
-        left = MAX_COMMITTEE
-        for part in sorted(weights, key=lambda one: (-matters[one], one.text)):
-            left -= part.size + 3
-            if left >= 0:
-                kept.append((float(f"{weights[part]:.4g}"), part))
-        return Program(weighted_sum(kept), "network")
+            more = {part: weight / spread for weight, part in terms(tree)} if spread > 0 else {}
+            if sum(part.size + 3 for part in {**weights, **more}) > MAX_COMMITTEE:
+                break
+            weights = {part: weights.get(part, 0.0) + more.get(part, 0.0) for part in {**weights, **more}}
+            n_members += bool(more)
+        if n_members == 0:
+            return Program(fitted[0], "network") if fitted else programs[0]
+        return Program(weighted_sum([(weight / n_members, part) for part, weight in weights.items()]), "network")
 
     def _values(self, tree: Tree, columns: Floats) -> Floats:
         found: Floats = compile_trees([tree], self._index).evaluate(columns)[0]
