@@ -8,7 +8,7 @@ import numpy as np
 from untrained.programs.columns import Floats, Ints
 from untrained.programs.tree import Tree, call, constant
 
-RIDGE = 0.01
+RIDGE = 0.02
 N_STEPS = 12
 
 
