@@ -53,11 +53,11 @@ def test_terminals_are_defined_and_vary_in_every_space():
 
 
 def test_evaluations_are_kendalls_taus_and_partials(world):
-    one, texts = drawn(), ["a", "mul(a, b)", "sub(exp(a), square(b))", "log(sub(b, 0.5))", "greater(a, c)"]
+    one, texts = drawn(), ["a", "mul(a, b)", "maximum(exp(a), square(b))", "log(sub(b, 0.5))", "greater(a, c)"]
     values = [
         one.columns["a"],
         one.columns["a"] * one.columns["b"],
-        np.exp(one.columns["a"]) - one.columns["b"] ** 2,
+        np.maximum(np.exp(one.columns["a"]), one.columns["b"] ** 2),
         np.log(np.where(one.columns["b"] > 0.5, one.columns["b"] - 0.5, 1)),
         (one.columns["a"] > one.columns["c"]).astype(float),
     ]
@@ -218,6 +218,24 @@ def test_real_networks_from_a_bank(shared):
     (worth,) = world.evaluate(programs("neg(eps_relu_lin__normal)"), "discovery")
     assert worth.taus[0] == kendall_tau_b(-measured.columns["eps_relu_lin__normal"], labelled.labels)
     assert worth.taus[0] > 0.3
+
+
+def test_the_champion_is_the_mean_of_programs_fitted_to_both_parts():
+    one, other = drawn(seed=1), drawn(seed=2)
+    world = Width1World([one], [other])
+    both = [np.concatenate([m.columns[name] for m in (one, other)]) for name in ("a", "b", "c")]
+    columns = np.array(both)
+    index = {"a": 0, "b": 1, "c": 2}
+
+    def values(program):
+        return compile_trees([program.tree], index).evaluate(columns)[0]
+
+    members = programs("add(mul(7.0, a), b)", "sub(square(c), mul(2.0, b))")
+    apart = [values(world.refit([member])) for member in members]
+    expected = sum(value / value.std() for value in apart)
+    found = values(world.refit(members))
+    np.testing.assert_allclose(found - found.mean(), (expected - expected.mean()) / 2, atol=1e-9)
+    assert world.refit(programs("reciprocal(sub(a, a))")) == programs("reciprocal(sub(a, a))")[0]
 
 
 def test_what_is_not_of_this_world_is_refused(world):

@@ -14,10 +14,11 @@ import polars as pl
 from untrained.engine.bank import Bank
 from untrained.errors import BadInputError
 from untrained.evolve.draws import Draws
+from untrained.evolve.ridge import Ridge
 from untrained.evolve.width1_terms import Terms, drawn_terms, normal_scores
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
 from untrained.graphs.counts import TOTALS, parts_of
-from untrained.programs.column_fit import RIDGE, fit_tree, terms, weighted_sum
+from untrained.programs.column_fit import fit_tree, terms, weighted_sum
 from untrained.programs.columns import CHUNK, Floats, Ints, Labels, compile_trees
 from untrained.programs.operators import Operator, operator_set
 from untrained.programs.program import Program
@@ -176,6 +177,9 @@ class Width1World:
     ) -> list[Evaluation]:
         """What each program is worth on a part, "discovery" or "validation"; see `World`. No network is left out.
 
+        Programs that are sums are judged with the weights that the discovery part gives their terms, and there by what
+        each network is predicted from the others: see `Ridge`. `refit` writes such weights down.
+
         Raises:
             BadInputError: a program is not over the network, or reads or applies what is not in this world.
         """
@@ -262,6 +266,10 @@ class Width1World:
         return _joined([side.matrix for side in sides], [side.raw for side in sides])
 
     @cached_property
+    def _ridge(self) -> Ridge:
+        return Ridge(self._index, [side.matrix for side in self._sides["discovery"]], *self._discovery[1:])
+
+    @cached_property
     def _terms(self) -> Terms:
         return Terms(drawn_terms(Draws("width1 terms"), self.leaf_scales, _CANDIDATES), self._index, *self._discovery)
 
@@ -285,9 +293,9 @@ class Width1World:
         trees = [program.tree for program in programs]
         compiled = compile_trees(trees, self._index)
         taus, partials = np.empty((len(sides), len(trees))), np.empty((len(sides), len(trees)))
-        predictions = self._predictions(trees, part)
-        for s, side in enumerate(sides):
-            values = predictions[s]
+        asked = None if part == "discovery" else [side.matrix for side in sides]
+        predicted = self._ridge.predictions(trees, asked, workers=self.workers)
+        for s, (side, values) in enumerate(zip(sides, predicted, strict=True)):
             taus[s] = side.labels.taus(values, workers=self.workers)
             partials[s] = side.partials(taus[s], values, self.workers)
         steps = compiled.totals(self._steps)
@@ -299,53 +307,6 @@ class Width1World:
             else Evaluation(Status.UNDEFINED, self._why(t, part), tuple(t), tuple(p), milliseconds, n_used)
             for t, p, milliseconds in rows
         ]
-
-    def _predictions(self, trees: Sequence[Tree], part: str) -> list[Floats]:
-        """What trees predict of a part, their terms weighted by ridge regression, for each space (trees, networks).
-
-        Predictions of discovery networks are of weights fitted without that network: with H the matrix that makes
-        fitted values of targets, y - (y - Hy) / (1 - diag H).
-        """
-        parts = [[term for _, term in terms(tree)] or [tree] for tree in trees]
-        distinct = list(dict.fromkeys([term for few in parts for term in few]))
-        number = {term: i for i, term in enumerate(distinct)}
-        compiled = compile_trees(distinct, self._index)
-        known = [compiled.evaluate(side.matrix, workers=self.workers) for side in self._sides["discovery"]]
-        asked = (
-            known
-            if part == "discovery"
-            else [compiled.evaluate(s.matrix, workers=self.workers) for s in self._sides[part]]
-        )
-        with np.errstate(all="ignore"):
-            means = [values.mean(axis=1, keepdims=True) for values in known]
-            spread = np.sqrt(np.mean([values.var(axis=1) for values in known], axis=0))
-            usable = np.isfinite(spread) & (spread > 1e-12 * np.max([abs(mean[:, 0]) for mean in means], axis=0))
-            scaled = [
-                np.hstack(
-                    [(v - m) / spread[:, None] / math.sqrt(v.shape[1]) for v, m in zip(known, means, strict=True)]
-                )
-            ]
-            wanted = [(v - m) / spread[:, None] for v, m in zip(asked, means, strict=True)]
-        design = scaled[0] / math.sqrt(len(known))
-        _, target, starts = self._discovery
-        roots = np.concatenate([np.full(b - a, math.sqrt((b - a) * len(known))) for a, b in pairwise(starts.tolist())])
-        found = [np.full((len(trees), values.shape[1]), math.nan) for values in asked]
-        for i, few in enumerate(parts):
-            at = [number[term] for term in few]
-            if not usable[at].all():
-                continue
-            a = design[at]
-            inverse = np.linalg.inv(a @ a.T + RIDGE * np.eye(len(at)))
-            weights = inverse @ (a @ target)
-            if part == "discovery":
-                leverage = ((inverse @ a) * a).sum(axis=0)
-                left = (target - weights @ a) / (1 - leverage)
-                for s, (begin, end) in enumerate(pairwise(starts.tolist())):
-                    found[s][i] = ((target - left) * roots)[begin:end]
-            else:
-                for s, values in enumerate(wanted):
-                    found[s][i] = weights @ values[at]
-        return found
 
     def _why(self, taus: Sequence[float], part: str) -> str:
         space = next(space for space, tau in zip(self.spaces, taus, strict=True) if math.isnan(tau))
