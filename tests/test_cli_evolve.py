@@ -112,17 +112,18 @@ def test_a_search_over_columns_ends_in_a_proxy_a_page_and_figures(
     found = json.loads((tmp_path / "run" / "search" / "found.json").read_text())
     assert found["champion"]["program"] == champion.program.text
     assert found["champion"]["origin"] == "committee"
-    assert "champion: a committee, the mean of the " in ran.out
+    assert "champion: a committee, the mean of at most " in ran.out
     assert f"best single program: {found['chosen']['program'][:200]}" in ran.out
     page = (tmp_path / "run" / "champion.md").read_text()
     assert "champion.md" in ran.out
     for word in (found["chosen"]["program"], champion.digest, "Kendall tau-b", "Runners-up", str(truth)):
         assert word in page
     said = re.search(
-        r"the mean of the (\d+) best programs .*\((\d+) distinct terms, (\d+) operators and leaves\)", page
+        r"the mean of at most (\d+) programs, the best on validation \((\d+) distinct terms, ([\d,]+) operators and leaves\)",
+        page,
     )
     assert said
-    assert [int(number) for number in said.groups()] == [
+    assert [int(number.replace(",", "")) for number in said.groups()] == [
         min(20, len([one for one in found["candidates"] if one["validation"]["status"] == "ok"])),
         len(terms(champion.program.tree)),
         champion.program.tree.size,

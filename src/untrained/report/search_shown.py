@@ -96,10 +96,7 @@ def about_champion(found: "Found", committee: int) -> str:
     if found.champion.origin != "committee":
         return f"the best single program with numbers fitted anew ({length})"
     most = min(committee, len([one for one in found.candidates if one.validation.status is Status.OK]))
-    return (
-        f"a committee, the mean of the {most} best programs on validation less any without a value or without room "
-        f"({length})"
-    )
+    return f"a committee, the mean of at most {most} programs, the best on validation ({length})"
 
 
 def judgement(judged: "Judged") -> Iterable[str]:
