@@ -14,7 +14,7 @@ arch; N is 10, 11 and 12:
         --out RUNS/both
     untrained evolve --terminals layers --spaces nasbench201 --against TRUTH.csv --column c10_val_200ep
         --judge TRUTH.csv --judge-column c10_test_200ep --judge TRUTH.csv --judge-column c100_test_200ep
-        --discovery 100 --validation 150 --hold-out CELLS.txt --seed 0 --out RUNS/layers
+        --discovery 80 --validation 150 --hold-out CELLS.txt --seed 0 --out RUNS/layers
 
 CELLS.txt are the 1,000 cells of leaderboard.md, and RUN the folder of its scores: with it the champion of layers is
 compared with other proxies on the very same cells. FOLDER has trained values, see correlations.py; here they judge the
@@ -184,9 +184,9 @@ def markdown(found: list[dict[str, Any]], compared: list[dict[str, Any]], search
             "",
             "## The champion of layers and other proxies, cell by cell",
             "",
-            "The 1,000 cells of [leaderboard.md](leaderboard.md), none of whose networks were used in the search; scores",
-            "of the others are those of the leaderboard (32 CIFAR-10 photographs of 32 x 32, the champion reads 4 images",
-            "of noise, 16 x 16). Difference of tau, paired, p after Holm's correction over the table.",
+            "The 1,000 cells of [leaderboard.md](leaderboard.md), none of whose networks were used in the search;",
+            "scores of the others are those of the leaderboard (32 CIFAR-10 photographs of 32 x 32, the champion reads",
+            "4 images of noise, 16 x 16). Difference of tau, paired, p after Holm's correction over the table.",
             "",
             "| truth | proxy | its tau | champion | champion minus it | p |",
             "|---|---|---|---|---|---|",
