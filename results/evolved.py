@@ -10,8 +10,8 @@ arch; N is 10, 11 and 12:
         --discovery 200 --validation 100 --seed N --random-search --out RUNS/width1_N
     untrained evolve --terminals width1 --spaces nasbench201,nasbench101 --against TRUTH.csv --column c10_val_200ep
         --against CELLS.csv --column val_acc_108ep --judge TRUTH.csv --judge-column c10_test_200ep
-        --judge CELLS.csv --judge-column val_acc_108ep --discovery 200 --validation 100 --held-out 1500 --max-size 30 --committee 1
-        --seed 0 --out RUNS/both
+        --judge CELLS.csv --judge-column val_acc_108ep --discovery 200 --validation 100 --held-out 1500
+        --max-size 30 --committee 1 --seed 0 --out RUNS/both
     untrained evolve --terminals layers --spaces nasbench201 --against TRUTH.csv --column c10_val_200ep
         --judge TRUTH.csv --judge-column c10_test_200ep --judge TRUTH.csv --judge-column c100_test_200ep
         --discovery 80 --validation 150 --hold-out CELLS.txt --seed 0 --out RUNS/layers
