@@ -82,6 +82,14 @@ def evolve(
     generations: Annotated[
         int | None, typer.Option(help="After the first; the preset's if not given.", show_default=False)
     ] = None,
+    max_size: Annotated[
+        int | None,
+        typer.Option(help="Operators and leaves of the largest; the preset's if not given.", show_default=False),
+    ] = None,
+    committee: Annotated[
+        int | None,
+        typer.Option(min=1, help="The champion is the mean of so many programs of columns.", show_default=False),
+    ] = None,
     evaluations: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many programs.", show_default=False)
     ] = None,
@@ -151,7 +159,13 @@ def evolve(
     """
     from untrained.report.discovery import discover, settings_of
 
-    asked = {"population": population, "generations": generations, "max_evaluations": evaluations}
+    asked = {
+        "population": population,
+        "generations": generations,
+        "max_evaluations": evaluations,
+        "max_size": max_size,
+        "committee": committee,
+    }
     screen = _Screen(console(stderr=True))
     try:
         found = discover(

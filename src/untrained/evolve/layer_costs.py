@@ -15,8 +15,8 @@ from untrained.types import Status
 LAYERS: Final = tuple([f"layers_{how}" for how in REDUCTIONS])
 WEIGHTS: Final = tuple([f"weights_{how}" for how in REDUCTIONS])
 NS_PER_MAC: Final = 0.1  # of one image in a forward pass; a backward pass takes two of these
-MAX_LAYER_COST: Final = 5e7  # elementary steps, about nanoseconds
-MAX_NETWORK_COST: Final = 5e8
+MAX_LAYER_COST: Final = 2e7  # elementary steps, about nanoseconds
+MAX_NETWORK_COST: Final = 1e8
 
 
 class Outlook(NamedTuple):

@@ -195,7 +195,7 @@ _EZNAS: Final = Settings(
 )
 
 PRESETS: Final[Mapping[str, Settings]] = {
-    "default": Settings(population=80, generations=25, start=40, tune=0, champion_errors=0.25),
+    "default": Settings(population=60, generations=18, start=30, tune=0, champion_errors=0.25),
     "width1": Settings(
         population=1000,
         generations=100,

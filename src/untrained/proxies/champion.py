@@ -36,6 +36,7 @@ alone; the batch that a call names does not matter, but for the size of images.
 """
 
 import math
+import textwrap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -167,7 +168,7 @@ def bound_champion(champion: Champion) -> BoundProxy:
         higher_is_better=True,
         cite=f"evolved on {', '.join(champion.spaces)}: docs/programs.md",
         fn=champion,
-        summary=f"The program {champion.program.text}.",
+        summary=f"The program {textwrap.shorten(champion.program.text, 200, placeholder=' ...')}.",
         parameters={"digest": "", **weights},
         check=None,
     )
