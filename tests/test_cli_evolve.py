@@ -32,7 +32,8 @@ from untrained.types import Scope
 
 SPACE = SPACES["nasbench201"]
 Command = Callable[..., Any]
-SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--workers", 1)
+SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--committee", 3, "--max-size", 30,
+         "--workers", 1)  # fmt: skip
 SAID = "said.txt"
 SAME = ("search/history.parquet", "search/found.json", "champion.toml", "champion.md", "judgement.json")
 
@@ -218,7 +219,7 @@ def test_networks_of_a_file_are_held_out_even_if_the_labels_do_not_have_them(
     away = {SPACE.canonical(SPACE.parse(arch), Scope.WIDTH1_KEY) for arch in cells_60[40:]}
     rest = [i for i, arch in enumerate(cells_60) if SPACE.canonical(SPACE.parse(arch), Scope.WIDTH1_KEY) not in away]
     short = write_truth(tmp_path / "short.csv", [cells_60[i] for i in rest], [labels_60[i] for i in rest])
-    options = ("--hold-out", kept, "--judge", whole, "--validation", 10)
+    options = ("--hold-out", kept, "--judge", whole, "--validation", 10, "--generations", 0)
     assert columns(tmp_path / "whole", *options, against=whole).code == 0
     assert columns(tmp_path / "short", *options, against=short).code == 0
     names = ("search/history.parquet", "search/found.json", "champion.toml", "judgement.json")
@@ -226,17 +227,7 @@ def test_networks_of_a_file_are_held_out_even_if_the_labels_do_not_have_them(
     assert parts(tmp_path / "whole")["held_out"] == cells_60[40:]
 
 
-def test_any_number_of_workers_and_a_second_call_give_the_same_bytes(
-    columns: Command, done: Path, tmp_path: Path
-) -> None:
-    columns(tmp_path / "two", "--workers", 2)
-    assert digests(tmp_path / "two") == digests(done)
-    again = columns(tmp_path / "two", "--resume")
-    assert again.code == 0
-    assert digests(tmp_path / "two") == digests(done)
-
-
-def test_a_search_that_was_killed_goes_on_to_the_same_bytes(
+def test_killed_it_goes_on_with_any_number_of_workers_to_the_same_bytes(
     columns: Command, done: Path, tmp_path: Path, truth: Path, bank_60: Path, python: Any
 ) -> None:
     code = """
@@ -255,12 +246,13 @@ main()
     python(code, *words(truth, bank_60, tmp_path / "killed"), expect=-signal.SIGKILL)
     assert len(list((tmp_path / "killed" / "search" / "generations").iterdir())) == 2
     assert not (tmp_path / "killed" / "champion.toml").exists()
-    assert columns(tmp_path / "killed", "--resume").code == 0
-    assert digests(tmp_path / "killed") == digests(done)
+    for more in (("--workers", 2), ()):  # the second call has nothing to do
+        assert columns(tmp_path / "killed", "--resume", *more).code == 0
+        assert digests(tmp_path / "killed") == digests(done)
 
 
 def test_random_search_with_as_many_evaluations_is_judged_beside(columns: Command, tmp_path: Path) -> None:
-    found = json.loads(columns(tmp_path / "run", "--random-search", "--format", "json").out)
+    found = json.loads(columns(tmp_path / "run", "--random-search", "--generations", 1, "--format", "json").out)
     assert found["random"]["evaluations"] == found["search"]["evaluations"]
     assert {entry["proxy"] for entry in found["judged"][0]["board"]["entries"]} >= {"champion", "params", "depth"}
     page = (tmp_path / "run" / "champion.md").read_text()
@@ -297,7 +289,7 @@ def test_a_program_of_two_spaces_is_as_good_as_on_the_worse_and_judged_on_both(
     assert command("bank", space.name, "--archs", tmp_path / "cells.txt", *made, "--out", tmp_path / "101").code == 0
     other = write_truth(tmp_path / "101.csv", cells, list(range(24)))
     common = ("evolve", "--terminals", "width1", "--spaces", "nasbench201,nasbench101", "--against", truth, "--against",
-              other, "--discovery", 8, "--validation", 6, "--population", 20, "--generations", 1,
+              other, "--discovery", 8, "--validation", 6, "--population", 20, "--generations", 0,
               "--workers", 1)  # fmt: skip
     swapped = command(*common, "--bank", tmp_path / "101", "--bank", bank_60, "--out", tmp_path / "no")
     assert "holds a bank of nasbench101, not nasbench201. Give banks in order of --spaces." in swapped.err
@@ -394,31 +386,31 @@ def test_banks_are_not_for_layers_and_texts_have_no_layers(command: Command, tmp
     assert "read words" in ran.err
 
 
-@pytest.mark.parametrize(
-    ("module", "arguments", "message"),
-    [
-        ("moocore", ["--terminals", "width1"], "needs moocore. Install it with: pip install 'untrained[evolve]'"),
-        ("torch", ["--terminals", "layers"], "needs torch. Install it with: pip install 'untrained[torch]'"),
-    ],
-)  # fmt: skip
-def test_missing_packages_are_named(
-    python: Any, tmp_path: Path, truth: Path, module: str, arguments: list[str], message: str
-) -> None:
-    code = (
-        "import sys\n"
-        "class Without:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] == {module!r}:\n"
-        f"            raise ModuleNotFoundError('No module named {module}', name={module!r})\n"
-        "sys.meta_path.insert(0, Without())\n"
-        "from untrained.cli import main\n"
-        "sys.argv = ['untrained', *sys.argv[1:]]\n"
-        "main()\n"
-    )
-    ran = python(code, "evolve", *arguments, "--spaces", "nasbench201", "--against", truth, "--discovery", 3,
-                 "--validation", 3, "--out", tmp_path / "no", expect=2)  # fmt: skip
-    assert message in ran.err
-    assert len(ran.err.splitlines()) == 1
+def test_missing_packages_are_named(python: Any, tmp_path: Path, truth: Path) -> None:
+    code = """
+import sys
+from untrained.cli import main
+class Without:
+    missing = ""
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == self.missing:
+            raise ModuleNotFoundError(f"No module named {self.missing}", name=self.missing)
+sys.meta_path.insert(0, Without())
+common = sys.argv[1:]
+for Without.missing, terminals in (("moocore", "width1"), ("torch", "layers")):
+    sys.argv = ["untrained", *common, "--terminals", terminals]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 2
+    else:
+        raise AssertionError(terminals)
+"""
+    ran = python(code, "evolve", "--spaces", "nasbench201", "--against", truth, "--discovery", 3, "--validation", 3,
+                 "--out", tmp_path / "no")  # fmt: skip
+    first, second = ran.err.splitlines()
+    assert "needs moocore. Install it with: pip install 'untrained[evolve]'" in first
+    assert "needs torch. Install it with: pip install 'untrained[torch]'" in second
 
 
 def test_operators_are_listed(command: Command) -> None:
