@@ -32,8 +32,8 @@ from untrained.types import Scope
 
 SPACE = SPACES["nasbench201"]
 Command = Callable[..., Any]
-SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--committee", 3, "--max-size", 30,
-         "--workers", 1)  # fmt: skip
+SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--committee", 3,
+         "--max-size", 30, "--workers", 1)  # fmt: skip
 SAID = "said.txt"
 SAME = ("search/history.parquet", "search/found.json", "champion.toml", "champion.md", "judgement.json")
 
