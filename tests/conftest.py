@@ -9,12 +9,16 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 
 from untrained import cli
 from untrained.proxies import PROXIES, Needs, Proxy, proxy
 from untrained.registry import Registry
 from untrained.types import Scope
+
+hypothesis.settings.register_profile("tests", deadline=None)  # nothing depends on how busy a machine is
+hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT / ".." / "shared"

@@ -1,16 +1,15 @@
 """`untrained evolve`: real searches, small, in both worlds."""
 
+import contextlib
 import csv
 import hashlib
 import io
 import itertools
 import json
-import os
+import math
 import re
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from untrained import bank, score
+from untrained import bank, cli, score
 from untrained.engine.bank import read_bank
-from untrained.evolve.width1 import Measured
-from untrained.evolve.worlds import Labelled
+from untrained.evolve.run import read_found
+from untrained.evolve.width1 import Measured, Width1World
 from untrained.programs.column_fit import terms
 from untrained.programs.columns import compile_trees
 from untrained.programs.operators import operator_set
@@ -35,7 +34,9 @@ from untrained.types import Scope
 
 SPACE = SPACES["nasbench201"]
 Command = Callable[..., Any]
-SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--workers", 1)
+SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--committee", 3,
+         "--max-size", 30, "--workers", 1)  # fmt: skip
+SAID = "said.txt"
 SAME = ("search/history.parquet", "search/found.json", "champion.toml", "champion.md", "judgement.json")
 
 
@@ -87,10 +88,14 @@ def columns(command: Command, truth: Path, bank_60: Path) -> Command:
 
 @pytest.fixture(scope="session")
 def done(truth: Path, bank_60: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of such a search, for tests that only read it."""
+    """The folder of such a search, for tests that only read it; beside it, what the command said."""
     out = tmp_path_factory.mktemp("done") / "run"
-    called = [sys.executable, "-W", "error", "-m", "untrained.cli", *map(str, words(truth, bank_60, out))]
-    subprocess.run(called, check=True, capture_output=True, timeout=120)
+    with pytest.MonkeyPatch.context() as patch, io.StringIO() as said:
+        patch.setattr(sys, "argv", ["untrained", *map(str, words(truth, bank_60, out))])
+        with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as end:
+            cli.main()
+        assert not end.value.code
+        (out.parent / SAID).write_text(said.getvalue())
     return out
 
 
@@ -104,18 +109,17 @@ def parts(out: Path) -> dict[str, list[str]]:
 
 
 def test_a_search_over_columns_ends_in_a_proxy_a_page_and_figures(
-    columns: Command, command: Command, tmp_path: Path, truth: Path
+    command: Command, done: Path, tmp_path: Path, truth: Path
 ) -> None:
-    ran = columns(tmp_path / "run")
-    assert (ran.code, ran.err) == (0, "")
-    champion = read_champion(tmp_path / "run" / "champion.toml")
-    found = json.loads((tmp_path / "run" / "search" / "found.json").read_text())
+    champion = read_champion(done / "champion.toml")
+    found = json.loads((done / "search" / "found.json").read_text())
     assert found["champion"]["program"] == champion.program.text
     assert found["champion"]["origin"] == "committee"
-    assert "champion: a committee, the mean of at most " in ran.out
-    assert f"best single program: {found['chosen']['program'][:200]}" in ran.out
-    page = (tmp_path / "run" / "champion.md").read_text()
-    assert "champion.md" in ran.out
+    out = (done.parent / SAID).read_text()
+    assert "champion: " in out
+    assert f"best single program: {found['chosen']['program'][:200]}" in out
+    page = (done / "champion.md").read_text()
+    assert "champion.md" in out
     for word in (found["chosen"]["program"], champion.digest, "Kendall tau-b", "Runners-up", str(truth)):
         assert word in page
     said = re.search(
@@ -124,19 +128,19 @@ def test_a_search_over_columns_ends_in_a_proxy_a_page_and_figures(
     )
     assert said
     assert [int(number.replace(",", "")) for number in said.groups()] == [
-        min(20, len([one for one in found["candidates"] if one["validation"]["status"] == "ok"])),
+        min(3, len([one for one in found["candidates"] if one["validation"]["status"] == "ok"])),
         len(terms(champion.program.tree)),
         champion.program.tree.size,
     ]
     assert f"where its tau is {found['chosen']['validation']['taus'][0]:.3f}" in page
-    assert "def score(columns)" in (tmp_path / "run" / "champion.py").read_text()
-    formula = (tmp_path / "run" / "champion.tex").read_text()
+    assert "def score(columns)" in (done / "champion.py").read_text()
+    formula = (done / "champion.tex").read_text()
     assert formula.count(r"\\") == len(terms(champion.program.tree)) - 1
     for name in ("fitness", "front", "size"):
-        assert (tmp_path / "run" / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
-    held_out = parts(tmp_path / "run")["held_out"]
+        assert (done / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    held_out = parts(done)["held_out"]
     (tmp_path / "held_out.txt").write_text("\n".join(held_out))
-    scored = command("score", "nasbench201", "--proxies", tmp_path / "run" / "champion.toml", "--archs",
+    scored = command("score", "nasbench201", "--proxies", done / "champion.toml", "--archs",
                      tmp_path / "held_out.txt", "--workers", 1, "--format", "csv")  # fmt: skip
     assert scored.code == 0
     assert len(list(csv.DictReader(io.StringIO(scored.out)))) == len(held_out)
@@ -169,15 +173,29 @@ def test_the_file_has_the_champion_and_the_fitness_of_the_best_single_program(do
 
 
 @pytest.mark.parametrize("part", ["discovery", "validation"])
-def test_the_champion_scores_what_its_formula_gives_of_the_bank(done: Path, bank_60: Path, part: str) -> None:
-    archs = parts(done)[part]
-    nets = Labelled(SPACE.name, tuple(archs), np.arange(float(len(archs))), np.ones(len(archs)))
-    columns = Measured.of(read_bank(bank_60), nets).columns
-    names = {name: i for i, name in enumerate(columns)}
-    program = read_champion(done / "champion.toml").program
-    expected = compile_trees([program.tree], names).evaluate(np.array(list(columns.values())))[0]
-    rows = score("nasbench201", str(done / "champion.toml"), archs=archs, workers=1)
-    np.testing.assert_allclose([row.value for row in rows], expected, rtol=1e-9)
+def test_the_champion_is_worth_what_it_says_and_scores_as_in_the_search(
+    done: Path, bank_60: Path, truth: Path, part: str
+) -> None:
+    sizes = [len(parts(done)[name]) for name in ("discovery", "validation")]
+    field = labelled_field(SPACE, load_truth(str(truth)), *sizes, scope=Scope.WIDTH1_KEY)
+    labelled = getattr(field, part)
+    assert list(labelled.archs) == parts(done)[part]
+    kept = read_bank(bank_60)
+    world = Width1World([Measured.of(kept, field.discovery)], [Measured.of(kept, field.validation)])
+    found = read_found(done / "search")
+    champion = read_champion(done / "champion.toml")
+    (evaluation,) = world.evaluate([found.chosen.program], part)  # a sum has the weights of the discovery part there
+    assert getattr(champion.fitness, part) == pytest.approx(evaluation.fitness, abs=1e-12)
+    assert champion.program == found.champion.program
+    columns = Measured.of(kept, labelled).columns
+    compiled = compile_trees([champion.program.tree], {name: i for i, name in enumerate(columns)})
+    values = compiled.evaluate(np.array(list(columns.values())))[0]
+    rows = score("nasbench201", str(done / "champion.toml"), archs=labelled.archs, workers=1)
+    assert np.isfinite(values).sum() > len(values) / 2
+    np.testing.assert_allclose(
+        [math.nan if row.value is None else row.value for row in rows], np.where(np.isfinite(values), values, np.nan),
+        rtol=1e-9,
+    )  # fmt: skip
 
 
 def assert_scores_as_in_the_search(
@@ -222,7 +240,7 @@ def test_networks_of_a_file_are_held_out_even_if_the_labels_do_not_have_them(
     away = {SPACE.canonical(SPACE.parse(arch), Scope.WIDTH1_KEY) for arch in cells_60[40:]}
     rest = [i for i, arch in enumerate(cells_60) if SPACE.canonical(SPACE.parse(arch), Scope.WIDTH1_KEY) not in away]
     short = write_truth(tmp_path / "short.csv", [cells_60[i] for i in rest], [labels_60[i] for i in rest])
-    options = ("--hold-out", kept, "--judge", whole, "--validation", 10)
+    options = ("--hold-out", kept, "--judge", whole, "--validation", 10, "--generations", 0)
     assert columns(tmp_path / "whole", *options, against=whole).code == 0
     assert columns(tmp_path / "short", *options, against=short).code == 0
     names = ("search/history.parquet", "search/found.json", "champion.toml", "judgement.json")
@@ -230,38 +248,32 @@ def test_networks_of_a_file_are_held_out_even_if_the_labels_do_not_have_them(
     assert parts(tmp_path / "whole")["held_out"] == cells_60[40:]
 
 
-def test_any_number_of_workers_and_a_second_call_give_the_same_bytes(
-    columns: Command, done: Path, tmp_path: Path
+def test_killed_it_goes_on_with_any_number_of_workers_to_the_same_bytes(
+    columns: Command, done: Path, tmp_path: Path, truth: Path, bank_60: Path, python: Any
 ) -> None:
-    columns(tmp_path / "two", "--workers", 2)
-    assert digests(tmp_path / "two") == digests(done)
-    again = columns(tmp_path / "two", "--resume")
-    assert again.code == 0
-    assert digests(tmp_path / "two") == digests(done)
-
-
-def test_a_search_that_was_killed_goes_on_to_the_same_bytes(
-    columns: Command, tmp_path: Path, truth: Path, bank_60: Path
-) -> None:
-    generations = ("--generations", 8)
-    columns(tmp_path / "whole", *generations)
-    arguments = words(truth, bank_60, tmp_path / "killed", *generations)
-    called = [sys.executable, "-m", "untrained.cli", *map(str, arguments)]
-    process = subprocess.Popen(called, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    until = time.monotonic() + 100
-    while len(list((tmp_path / "killed" / "search" / "generations").glob("part-*"))) < 2:
-        assert process.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.002)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    code = """
+import os, signal, sys
+from untrained.cli import main
+from untrained.evolve import run
+real = run.write_frame
+def write(path, frame):
+    real(path, frame)
+    if path.name == "part-000002.parquet":  # the populations after it are not yet written
+        os.kill(os.getpid(), signal.SIGKILL)
+run.write_frame = write
+sys.argv = ["untrained", *sys.argv[1:]]
+main()
+"""
+    python(code, *words(truth, bank_60, tmp_path / "killed"), expect=-signal.SIGKILL)
+    assert len(list((tmp_path / "killed" / "search" / "generations").iterdir())) == 2
     assert not (tmp_path / "killed" / "champion.toml").exists()
-    assert columns(tmp_path / "killed", *generations, "--resume").code == 0
-    assert digests(tmp_path / "killed") == digests(tmp_path / "whole")
+    for more in (("--workers", 2), ()):  # the second call has nothing to do
+        assert columns(tmp_path / "killed", "--resume", *more).code == 0
+        assert digests(tmp_path / "killed") == digests(done)
 
 
 def test_random_search_with_as_many_evaluations_is_judged_beside(columns: Command, tmp_path: Path) -> None:
-    found = json.loads(columns(tmp_path / "run", "--random-search", "--format", "json").out)
+    found = json.loads(columns(tmp_path / "run", "--random-search", "--generations", 1, "--format", "json").out)
     assert found["random"]["evaluations"] == found["search"]["evaluations"]
     assert {entry["proxy"] for entry in found["judged"][0]["board"]["entries"]} >= {"champion", "params", "depth"}
     page = (tmp_path / "run" / "champion.md").read_text()
@@ -298,7 +310,7 @@ def test_a_program_of_two_spaces_is_as_good_as_on_the_worse_and_judged_on_both(
     assert command("bank", space.name, "--archs", tmp_path / "cells.txt", *made, "--out", tmp_path / "101").code == 0
     other = write_truth(tmp_path / "101.csv", cells, list(range(24)))
     common = ("evolve", "--terminals", "width1", "--spaces", "nasbench201,nasbench101", "--against", truth, "--against",
-              other, "--discovery", 8, "--validation", 6, "--population", 20, "--generations", 1,
+              other, "--discovery", 8, "--validation", 6, "--population", 20, "--generations", 0,
               "--workers", 1)  # fmt: skip
     swapped = command(*common, "--bank", tmp_path / "101", "--bank", bank_60, "--out", tmp_path / "no")
     assert "holds a bank of nasbench101, not nasbench201. Give banks in order of --spaces." in swapped.err
@@ -395,31 +407,31 @@ def test_banks_are_not_for_layers_and_texts_have_no_layers(command: Command, tmp
     assert "read words" in ran.err
 
 
-@pytest.mark.parametrize(
-    ("module", "arguments", "message"),
-    [
-        ("moocore", ["--terminals", "width1"], "needs moocore. Install it with: pip install 'untrained[evolve]'"),
-        ("torch", ["--terminals", "layers"], "needs torch. Install it with: pip install 'untrained[torch]'"),
-    ],
-)  # fmt: skip
-def test_missing_packages_are_named(
-    python: Any, tmp_path: Path, truth: Path, module: str, arguments: list[str], message: str
-) -> None:
-    code = (
-        "import sys\n"
-        "class Without:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        f"        if name.partition('.')[0] == {module!r}:\n"
-        f"            raise ModuleNotFoundError('No module named {module}', name={module!r})\n"
-        "sys.meta_path.insert(0, Without())\n"
-        "from untrained.cli import main\n"
-        "sys.argv = ['untrained', *sys.argv[1:]]\n"
-        "main()\n"
-    )
-    ran = python(code, "evolve", *arguments, "--spaces", "nasbench201", "--against", truth, "--discovery", 3,
-                 "--validation", 3, "--out", tmp_path / "no", expect=2)  # fmt: skip
-    assert message in ran.err
-    assert len(ran.err.splitlines()) == 1
+def test_missing_packages_are_named(python: Any, tmp_path: Path, truth: Path) -> None:
+    code = """
+import sys
+from untrained.cli import main
+class Without:
+    missing = ""
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == self.missing:
+            raise ModuleNotFoundError(f"No module named {self.missing}", name=self.missing)
+sys.meta_path.insert(0, Without())
+common = sys.argv[1:]
+for Without.missing, terminals in (("moocore", "width1"), ("torch", "layers")):
+    sys.argv = ["untrained", *common, "--terminals", terminals]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 2
+    else:
+        raise AssertionError(terminals)
+"""
+    ran = python(code, "evolve", "--spaces", "nasbench201", "--against", truth, "--discovery", 3, "--validation", 3,
+                 "--out", tmp_path / "no")  # fmt: skip
+    first, second = ran.err.splitlines()
+    assert "needs moocore. Install it with: pip install 'untrained[evolve]'" in first
+    assert "needs torch. Install it with: pip install 'untrained[torch]'" in second
 
 
 def test_operators_are_listed(command: Command) -> None:

@@ -1,9 +1,11 @@
 """A small real world: columns of numbers, a formula of some of them as the label, elementwise operators."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from untrained.evolve.presets import Settings, preset
 from untrained.evolve.vary import Signature
 from untrained.evolve.worlds import Evaluation
 from untrained.programs.evaluate import Failure, evaluate
@@ -15,6 +17,12 @@ from untrained.types import Status
 
 NAMES = ("params", "flops", "jacob", "noise", "norm")
 SIGNATURE = Signature("formulas", operator_set("elementwise"), dict.fromkeys(NAMES, Kind.SCALAR), ("network",))
+
+
+def small(**overrides: Any) -> Settings:
+    """The preset for columns, but four islands that exchange programs and small trees, whatever it is tuned to."""
+    fixed = {"islands": 4, "migrants": 3, "max_depth": 12, "max_size": 80, "scaled_leaf": 0.0}
+    return preset("width1", **{**fixed, **overrides})
 
 
 class Formulas:

@@ -15,7 +15,7 @@ from untrained.programs.program import Program, parse_program
 from untrained.programs.simplify import simplify
 from untrained.types import Status
 
-from .formulas import SIGNATURE, Formulas
+from .formulas import SIGNATURE, Formulas, small
 from .test_vary import LAYERS
 
 
@@ -36,17 +36,17 @@ def run(evolver: Evolver, generations: int = 10**9) -> list[str]:
 
 
 CASES = {
-    "width1": (preset("width1", population=40, generations=6, scaled_leaf=0.0), SIGNATURE),
+    "width1": (small(population=40, generations=6), SIGNATURE),
     "default": (preset("default", population=30, generations=6, islands=3, migrate_every=2), LAYERS),
     "eznas": (preset("eznas", population=20, generations=6, max_size=60, initial_max_depth=4), LAYERS),
     "best": (preset("default", population=20, generations=6, survivors="best", parents="uniform"), SIGNATURE),
-    "random": (preset("width1", population=40, generations=4, search="random", scaled_leaf=0.0), SIGNATURE),
+    "random": (small(population=40, generations=4, search="random"), SIGNATURE),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
 @given(seed=st.integers(0, 1000))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_nothing_is_asked_twice(case, seed):
     options, signature = CASES[case]
     texts = run(Evolver(options, signature, seed))
@@ -72,9 +72,7 @@ def test_restored_it_goes_on_as_if_nothing_had_been(case):
 
 
 def test_known_children_keep_their_evaluations():
-    few = preset(
-        "width1", population=30, generations=8, scaled_leaf=0.0, constant=0.0, max_depth=1, initial_max_depth=1
-    )
+    few = small(population=30, generations=8, constant=0.0, max_depth=1, initial_max_depth=1)
     tiny = dataclasses.replace(
         SIGNATURE, operators={"add": SIGNATURE.operators["add"], "neg": SIGNATURE.operators["neg"]}
     )
@@ -88,7 +86,7 @@ def test_known_children_keep_their_evaluations():
 
 
 def test_the_negative_of_a_program_that_ranks_backwards_is_proposed():
-    evolver = Evolver(preset("width1", population=20, generations=3, scaled_leaf=0.0, racing=0.0), SIGNATURE, 0)
+    evolver = Evolver(small(population=20, generations=3, racing=0.0), SIGNATURE, 0)
     first = evolver.ask()
     backwards = Evaluation(Status.OK, "", (-0.9,), (0.1,), 1.0, 9)
     poor = Evaluation(Status.OK, "", (0.1,), (0.1,), 1.0, 9)
@@ -101,7 +99,7 @@ def test_the_negative_of_a_program_that_ranks_backwards_is_proposed():
 
 
 def test_programs_made_elsewhere_join_the_island_of_their_parent():
-    options = preset("width1", population=20, generations=3, islands=2, scaled_leaf=0.0)
+    options = small(population=20, generations=3, islands=2)
     evolver = Evolver(options, SIGNATURE, 0)
     asked = evolver.ask()
     given_now = parse_program("mul(flops, add(jacob, 0.123))")
@@ -118,7 +116,7 @@ def test_programs_made_elsewhere_join_the_island_of_their_parent():
 
 
 def test_asking_again_changes_nothing_and_telling_needs_an_ask():
-    evolver = Evolver(preset("width1", population=20, generations=3, scaled_leaf=0.0), SIGNATURE, 0)
+    evolver = Evolver(small(population=20, generations=3), SIGNATURE, 0)
     with pytest.raises(BadInputError, match="nothing was asked, but 1"):
         evolver.tell([WORTHLESS])
     asked = evolver.ask()
@@ -135,14 +133,14 @@ def test_asking_again_changes_nothing_and_telling_needs_an_ask():
     assert evolver.hall[0].fitness == WORST
     assert evolver.front == []
     with pytest.raises(BadInputError, match="the state has 4 islands, expected 2"):
-        Evolver(preset("width1", population=20, islands=2, scaled_leaf=0.0), SIGNATURE, 0).restore(evolver.state())
+        Evolver(small(population=20, islands=2), SIGNATURE, 0).restore(evolver.state())
 
 
 WORTHLESS = Evaluation(Status.FAILED, "broken", (), (), 0.0, 0)
 
 
 def test_the_floor_follows_the_population():
-    options = preset("width1", population=40, generations=3, racing=0.25, scaled_leaf=0.0)
+    options = small(population=40, generations=3, racing=0.25)
     evolver = Evolver(options, SIGNATURE, 0)
     assert evolver.floor == WORST
     run(evolver, 1)
@@ -153,14 +151,14 @@ def test_the_floor_follows_the_population():
 
 
 def test_it_stops_after_so_many_evaluations():
-    options = preset("width1", population=40, generations=30, max_evaluations=101, scaled_leaf=0.0)
+    options = small(population=40, generations=30, max_evaluations=101)
     assert len(run(Evolver(options, SIGNATURE, 0))) == 101
 
 
 def test_selection_works():
     """After some generations the population agrees with a formula better than the first did."""
     world = Formulas("sub(mul(jacob, jacob), tanh(norm))")
-    evolver = Evolver(preset("width1", population=100, generations=12, islands=2, scaled_leaf=0.0), SIGNATURE, 0)
+    evolver = Evolver(small(population=100, generations=12, islands=2), SIGNATURE, 0)
     medians, best = [], []
     while not evolver.done:
         evolver.tell(world.evaluate(evolver.ask(), "discovery"))

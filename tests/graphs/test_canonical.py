@@ -293,9 +293,9 @@ def test_symmetry_costs_little(build, n: int) -> None:
     graph, smaller = build(n), build(n - 1)
     rng = np.random.default_rng(0)
     shuffled = [rewritten(graph, rng) for _ in range(3)]
-    start = time.perf_counter()
+    start = time.process_time()
     texts = {key(other) for other in shuffled}
-    assert (time.perf_counter() - start) / len(shuffled) < 1
+    assert (time.process_time() - start) / len(shuffled) < 1
     assert texts == {key(graph)}
     assert key(graph) != key(smaller)
 

@@ -50,7 +50,7 @@ def alone(tree: Tree) -> Array | None:
 
 
 @given(st.lists(trees(), max_size=6))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=40)
 def test_together_as_alone(programs: list[Tree]) -> None:
     before = {name: array.tobytes() for name, array in VALUES.items()}
     plan = Plan(programs)
@@ -73,7 +73,7 @@ def test_together_as_alone(programs: list[Tree]) -> None:
 
 
 @given(st.lists(trees(), min_size=2, max_size=5))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=30)
 def test_values_do_not_depend_on_the_company(programs: list[Tree]) -> None:
     together = evaluate([X, *programs[::-1]], VALUES)[:0:-1]  # with X, as constants alone have another type
     for tree, ours in zip(programs, together, strict=True):

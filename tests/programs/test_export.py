@@ -42,25 +42,26 @@ def layers(seed: int, shape: tuple[int, ...], n: int = 3) -> list[dict[str, np.n
     return [{name: rng.standard_normal(shape) * 10.0 ** rng.integers(-1, 2) for name in NAMES} for _ in range(n)]
 
 
-@pytest.mark.parametrize("shape", [(3, 4, 5, 5), (4, 4), (6,), (1, 1, 2, 2)])
 @pytest.mark.parametrize("name", sorted(OPERATORS))
-def test_source_of_every_operator_computes_it(name: str, shape: tuple[int, ...]) -> None:
+def test_source_of_every_operator_computes_it(name: str) -> None:
     program = Program(call(name, *[terminal(n) for n in NAMES[: OPERATORS[name].arity]]), "layers_sum")
-    given = layers(len(name), shape)
-    given[1]["weight"] = np.round(given[1]["weight"])  # with zeros of both signs
-    expected = evaluated(program, given)
-    if expected is not None:
-        np.testing.assert_allclose(run(program, given), expected, rtol=1e-7, atol=1e-12)
+    for shape in [(3, 4, 5, 5), (4, 4), (6,), (1, 1, 2, 2)]:
+        given = layers(len(name), shape)
+        given[1]["weight"] = np.round(given[1]["weight"])  # with zeros of both signs
+        expected = evaluated(program, given)
+        if expected is not None:
+            np.testing.assert_allclose(run(program, given), expected, rtol=1e-7, atol=1e-12, err_msg=str(shape))
 
 
-@pytest.mark.parametrize("value", [0.0, np.nan, -2.0])
 @pytest.mark.parametrize("name", sorted(OPERATORS))
-def test_source_of_every_operator_agrees_on_equal_numbers(name: str, value: float) -> None:
+def test_source_of_every_operator_agrees_on_equal_numbers(name: str) -> None:
     program = Program(call(name, *[terminal(n) for n in NAMES[: OPERATORS[name].arity]]), "layers_last")
-    given = [{n: np.full((2, 3, 3, 3), value) for n in NAMES}]
-    expected = evaluated(program, given)
-    if expected is not None and not (np.isnan(value) and name in {"det", "eig_ratio", *OPERATORS.keys() - ELEMENTWISE}):
-        np.testing.assert_allclose(run(program, given), expected, rtol=1e-7, atol=1e-12)
+    for value in [0.0, np.nan, -2.0]:
+        given = [{n: np.full((2, 3, 3, 3), value) for n in NAMES}]
+        expected = evaluated(program, given)
+        unlike = np.isnan(value) and name in {"det", "eig_ratio", *OPERATORS.keys() - ELEMENTWISE}
+        if expected is not None and not unlike:
+            np.testing.assert_allclose(run(program, given), expected, rtol=1e-7, atol=1e-12, err_msg=str(value))
 
 
 ELEMENTWISE = {name for name, operator in OPERATORS.items() if operator.elementwise}
@@ -69,7 +70,7 @@ STABLE = sorted(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tree=trees(STABLE, NAMES), over=st.sampled_from(list(OVERS)), seed=st.integers(0, 99))
 def test_source_computes_the_program(tree: Tree, over: str, seed: int) -> None:
     given = layers(seed, (3, 4, 4))
@@ -114,7 +115,7 @@ def test_names_that_no_text_can_have_are_refused(name: str) -> None:
             export(program)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(tree=trees(), over=st.sampled_from(list(OVERS)))
 def test_every_program_has_source_and_a_formula(tree: Tree, over: str) -> None:
     program = Program(tree, over)

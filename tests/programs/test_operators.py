@@ -163,7 +163,7 @@ FLOATS = st.floats(width=32) | st.sampled_from([0.0, -0.0, 1.0, -1.0, NAN, INF, 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 @given(data=st.data())
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=10)
 def test_as_torch_everywhere(name: str, data: st.DataObject) -> None:
     shape = data.draw(st.sampled_from([(3,), (2, 3), (1, 2, 3, 3)] if name != "transpose" else [(2, 3), (1, 2, 3, 2)]))
     given_ = [data.draw(arrays.arrays(np.float32, shape, elements=FLOATS)) for _ in range(OPERATORS[name].arity)]
@@ -202,7 +202,7 @@ def test_broadcasting(name: str) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_shapes_of_matrix_products(data: st.DataObject) -> None:
     shapes = [tuple(data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=4))) for _ in range(2)]
     a, b = (np.ones(shape, np.float32) for shape in shapes)
@@ -368,7 +368,7 @@ def test_eigenvalues() -> None:
 
 
 @given(arrays.arrays(np.float64, (3, 4), elements=st.floats(-5, 5)))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_the_norm_is_the_largest_singular_value(a: Array) -> None:
     largest = math.sqrt(max(0.0, float(apply("max_eig", a @ a.T))))
     assert float(apply("spectral_norm", a)) == pytest.approx(largest, abs=1e-6)

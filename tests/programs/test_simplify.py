@@ -79,7 +79,7 @@ def test_a_rule_holds_for_every_pair_of_special_numbers(left: str, right: str, d
         check_rule(left, right, {"x": np.array(number), "y": np.array(other)})
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(arrays=pairs())
 def test_rules_hold_for_every_bit_of_any_arrays(arrays: dict[str, np.ndarray]) -> None:
     for left, right in IDENTITIES:
@@ -105,7 +105,7 @@ def worlds(draw: st.DrawFn) -> dict[str, np.ndarray]:
     return {name: draw(nps.arrays(dtype, shape, elements=elements(dtype, finite=False))) for name in NAMES}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tree=trees(names=NAMES), arrays=worlds())
 def test_a_whole_tree_keeps_every_bit(tree: Tree, arrays: dict[str, np.ndarray]) -> None:
     simple = simplify(tree)
@@ -117,7 +117,7 @@ def test_a_whole_tree_keeps_every_bit(tree: Tree, arrays: dict[str, np.ndarray])
         assert same(before, after), (tree, simple, before, after)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     tree=trees(
         sorted({str(part.head) for r in RULES for part in parse(r[0]).walk() if part.is_call}), NAMES, max_parts=20
@@ -128,7 +128,7 @@ def test_trees_full_of_what_rules_know_keep_every_bit(tree: Tree, arrays: dict[s
     test_a_whole_tree_keeps_every_bit.hypothesis.inner_test(tree, arrays)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(tree=trees(names=NAMES))
 def test_only_operators_that_may_be_used_are_brought_in(tree: Tree) -> None:
     few = operator_set("eznas")

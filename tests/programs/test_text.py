@@ -152,12 +152,12 @@ def test_what_is_no_program_is_refused_in_one_line(text: str, parts: list[str]) 
     ],
 )
 def test_absurd_texts_are_refused_at_once(text: str, says: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(BadInputError) as raised:
         parse(text, terminals=KINDS)
     assert says in str(raised.value)
     assert str(raised.value).isprintable()
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def balanced(depth: int) -> str:

