@@ -22,6 +22,7 @@ PROXIES = (
     "jacov,epe_nas,synflow,snip,grad_norm,"
     "fisher,plain,l2_norm,zico,meco,meco_opt,te_nas_regions,te_nas_ntk,az_nas_expressivity,az_nas_progressivity,"
     "az_nas_trainability,swap(repeats=4),reg_swap(repeats=4),eznas_darts,eznas_top,eznas_enas,eznas_pnas,eznas_nasnet,"
+    "evolved_layers,evolved_width1,evolved_both,"
     "grasp,gradsign,zen(repeats=4)"
 )
 AGGREGATES = "az_nas,te_nas,rank(naswot,synflow,jacov),vote(naswot,synflow,jacov)"
@@ -43,7 +44,9 @@ NOTES = [
     "times those of an idle machine.",
     "- `width1_rank` was fixed on labels of 300 functions of this very space, some of which are among these cells: "
     "[width1_rank.md](width1_rank.md) has its figures without them. Directions of single width-1 statistics and of "
-    "counts were read off this space, too.",
+    "counts were read off this space, too. The searches for `evolved_width1` and `evolved_both` had labels of 300 "
+    "functions of this space each, some of which are among these cells; that for `evolved_layers` had 230 networks, "
+    "none of which is. [evolved.md](evolved.md) has each on networks that it never saw.",
     "- The image batch is small: naswot, jacov and epe_nas were published with more images.",
 ]
 HEADINGS = (
