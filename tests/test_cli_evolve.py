@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import math
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from untrained import bank, cli, score
 from untrained.engine.bank import read_bank
 from untrained.evolve.run import read_found
 from untrained.evolve.width1 import Measured, Width1World
+from untrained.programs.column_fit import terms
 from untrained.programs.columns import compile_trees
 from untrained.programs.operators import operator_set
 from untrained.programs.program import parse_program
@@ -32,8 +34,8 @@ from untrained.types import Scope
 
 SPACE = SPACES["nasbench201"]
 Command = Callable[..., Any]
-SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--committee", 3,
-         "--max-size", 30, "--workers", 1)  # fmt: skip
+SMALL = ("--discovery", 16, "--validation", 12, "--population", 24, "--generations", 2, "--committee", 8,
+         "--max-size", 40, "--workers", 1)  # fmt: skip
 SAID = "said.txt"
 SAME = ("search/history.parquet", "search/found.json", "champion.toml", "champion.md", "judgement.json")
 
@@ -110,19 +112,30 @@ def test_a_search_over_columns_ends_in_a_proxy_a_page_and_figures(
     command: Command, done: Path, tmp_path: Path, truth: Path
 ) -> None:
     champion = read_champion(done / "champion.toml")
-    said = (done.parent / SAID).read_text()
-    assert champion.program.text in said
+    found = json.loads((done / "search" / "found.json").read_text())
+    assert found["champion"]["program"] == champion.program.text
+    assert found["champion"]["origin"] == "committee"
+    printed = (done.parent / SAID).read_text()
+    assert "champion: a committee, the mean of at most " in printed
+    assert f"best single program: {found['chosen']['program'][:200]}" in printed
     page = (done / "champion.md").read_text()
-    assert "champion.md" in said
-    for word in (
-        champion.program.text,
-        champion.digest,
-        "Kendall tau-b",
-        "def score(columns)",
-        "Runners-up",
-        str(truth),
-    ):
+    assert "champion.md" in printed
+    for word in (found["chosen"]["program"], champion.digest, "Kendall tau-b", "Runners-up", str(truth)):
         assert word in page
+    said = re.search(
+        r"at most (\d+) programs, the best on validation \((\d+) distinct terms, ([\d,]+) operators and leaves\)",
+        page,
+    )
+    assert said
+    assert [int(number.replace(",", "")) for number in said.groups()] == [
+        min(8, len([one for one in found["candidates"] if one["validation"]["status"] == "ok"])),
+        len(terms(champion.program.tree)),
+        champion.program.tree.size,
+    ]
+    assert f"where its tau is {found['chosen']['validation']['taus'][0]:.3f}" in page
+    assert "def score(columns)" in (done / "champion.py").read_text()
+    formula = (done / "champion.tex").read_text()
+    assert formula.count(r"\\") == len(terms(champion.program.tree)) - 1
     for name in ("fitness", "front", "size"):
         assert (done / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     held_out = parts(done)["held_out"]
@@ -149,6 +162,14 @@ def test_what_is_said_of_held_out_networks_can_be_computed_from_scores_and_truth
     mine = undefined_last(np.array([np.nan if one is None else one for one in value]))
     assert board["n"] == len(held_out)
     assert by_proxy["champion"]["worst"]["kendall"]["value"] == kendall_tau_b(mine, np.array(label))
+
+
+def test_the_file_has_the_champion_and_the_fitness_of_the_best_single_program(done: Path) -> None:
+    champion, found = read_champion(done / "champion.toml"), json.loads((done / "search" / "found.json").read_text())
+    assert champion.program.text == found["champion"]["program"]
+    assert champion.program.text != found["chosen"]["program"]
+    for part in ("discovery", "validation"):
+        assert getattr(champion.fitness, part) == found["chosen"][part]["fitness"]
 
 
 @pytest.mark.parametrize("part", ["discovery", "validation"])

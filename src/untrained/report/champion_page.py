@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 
 from untrained.engine.folder import write_bytes, write_json
 from untrained.evolve.run import read_history
-from untrained.programs.export import latex, python_source
-from untrained.programs.words import describe
+from untrained.programs.export import python_source
 from untrained.report.console import interval
+from untrained.report.formulas import formula, is_long, latex_file, short
 from untrained.report.search_figures import course, draw_course, draw_front, draw_sizes
-from untrained.report.search_shown import judged_dict, sentences, taus
+from untrained.report.search_shown import about_champion, judged_dict, sentences, taus
 
 if TYPE_CHECKING:
     from untrained.report.discovery import Discovery, Judged
 
 RUNNERS_UP = 10
+_FILES = "The champion whole: `champion.toml` (a proxy), `champion.tex` (LaTeX), `champion.py` (Python with NumPy)."
 _UNITS = {"key": "trainable network", "width1_key": "function under constant weights"}
 
 
 def write_page(found: "Discovery") -> Path:
-    """Write champion.md, its figures and judgement.json into the folder of a discovery.
+    """Write champion.md, its figures, champion.tex, champion.py and judgement.json into the folder of a discovery.
 
     Returns:
         The page.
@@ -33,9 +34,11 @@ def write_page(found: "Discovery") -> Path:
     if found.random is not None:
         random = course(read_history(out / "random"), found.random.candidates)
     draw_course(course_of, out / "figures" / "fitness.png", random=random)
-    draw_front(history, hall, found.found.champion, out / "figures" / "front.png")
+    draw_front(history, hall, found.found.chosen, out / "figures" / "front.png")
     draw_sizes(course_of, out / "figures" / "size.png")
     write_json(out / "judgement.json", judged_dict(found.judged))
+    write_bytes(out / "champion.tex", latex_file(found.champion.program).encode())
+    write_bytes(out / "champion.py", python_source(found.champion.program).encode())
     page = out / "champion.md"
     write_bytes(page, "\n".join(page_lines(found)).encode())
     return page
@@ -43,18 +46,47 @@ def write_page(found: "Discovery") -> Path:
 
 def page_lines(found: "Discovery") -> Iterable[str]:
     """The page, line by line."""
-    champion, program = found.champion, found.champion.program
+    champion, chosen = found.champion, found.found.chosen
     yield from (f"# A proxy evolved on {_and(champion.spaces)}", "")
-    yield from ("## What it measures", "", describe(program), "")
-    yield from [f"- `{name}`: {meaning}" for name, meaning in found.meanings.items()]
-    yield from ("",) if found.meanings else ()
-    yield from ("$$", latex(program), "$$", "", "```text", program.text, "```", "")
+    if chosen.program == champion.program:
+        yield from ("## What it measures", "", *formula(champion.program, found.meanings))
+    else:
+        yield from ("## The best single program", "", _chosen(found), "", *formula(chosen.program, found.meanings))
+        yield from ("## The champion", "", *_fitted(found), "", *formula(champion.program, found.meanings))
+    yield from (_FILES, "")
     yield from ("## How far to trust it", "", *[f"- {line}" for line in sentences(found)], "")
     yield from _judged(found)
     yield from _searched(found)
     yield from _runners_up(found)
-    yield from ("## The same in Python", "", "```python", python_source(program).rstrip(), "```", "")
+    if not is_long(champion.program):
+        yield from ("## The same in Python", "", "```python", python_source(champion.program).rstrip(), "```", "")
     yield from _protocol(found)
+
+
+def _chosen(found: "Discovery") -> str:
+    chosen = found.found.chosen
+    return (
+        f"It was chosen on the validation part, where its tau is {taus(chosen.validation.taus)}, among "
+        f"{len(found.found.candidates)} programs; nothing in it was fitted there. On discovery its tau is "
+        f"{taus(chosen.discovery.taus)}. Where a program is a sum, both are with weights of its terms that ridge "
+        "regression on the discovery part gives, not with those written here: on discovery each network is predicted "
+        "from weights fitted to the others."
+    )
+
+
+def _fitted(found: "Discovery") -> Iterable[str]:
+    """What is behind a champion that is not the best single program."""
+    search = found.found
+    yield f"It is {about_champion(search, found.protocol['settings']['committee'])}."
+    if search.champion.origin == "committee":
+        yield (
+            "Each member is fitted anew to discovery and validation together and divided by its standard deviation; "
+            "terms that several have are added up. Terms stand in the order of members, the best on validation first."
+        )
+    yield (
+        "It has seen the labels of both parts, so that no tau on them is given for it: what it is worth is said by "
+        "networks held out."
+    )
 
 
 def _judged(found: "Discovery") -> Iterable[str]:
@@ -83,10 +115,9 @@ def _searched(found: "Discovery") -> Iterable[str]:
     yield from ("## The search", "")
     yield (
         f"{search.n_evaluated:,} distinct programs in at most {settings['generations'] + 1} generations of "
-        f"{settings['population']}; {len(search.candidates)} of them were evaluated on validation. The champion is the "
-        f"smallest whose fitness there is within {settings['champion_errors']:g} times its standard error of the best. "
-        f"It was found in generation {search.champion.generation} ({search.champion.origin}) and has "
-        f"{search.champion.program.tree.size} operators and leaves."
+        f"{settings['population']}; {len(search.candidates)} of them were evaluated on validation. The best single "
+        f"program is {_rule(settings['champion_errors'])}. It was found in generation {search.chosen.generation} "
+        f"({search.chosen.origin}) and has {search.chosen.program.tree.size} operators and leaves."
     )
     yield ""
     for name, what in (
@@ -99,13 +130,20 @@ def _searched(found: "Discovery") -> Iterable[str]:
         yield from ("Is it the search or luck? `--random-search` judges what as many random programs find.", "")
 
 
+def _rule(errors: float) -> str:
+    if errors == 0:
+        return "the one with the best fitness there, the smallest of equals"
+    return f"the smallest whose fitness there is within {errors:g} times its standard error of the best"
+
+
 def _runners_up(found: "Discovery") -> Iterable[str]:
     yield from ("## Runners-up", "")
-    yield f"The best {RUNNERS_UP} on validation, with tau on each of {_and(found.champion.spaces)}."
+    yield f"The best {RUNNERS_UP} on validation, with tau on each of {_and(found.champion.spaces)}; "
+    yield "`search/found.json` has all of them whole."
     yield from ("", "| discovery | validation | size | program |", "|---|---|---|---|")
     for one in found.found.candidates[:RUNNERS_UP]:
         cells = taus(one.discovery.taus), taus(one.validation.taus), str(one.program.tree.size)
-        yield f"| {' | '.join(cells)} | `{one.program.text}` |"
+        yield f"| {' | '.join(cells)} | `{short(one.program.text)}` |"
     yield ""
 
 

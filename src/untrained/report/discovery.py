@@ -7,10 +7,10 @@ A folder of a discovery:
     statistics/       layers: tensors of the networks
     search/           see `evolve.run`: history.parquet, found.json and what it takes to go on
     random/           the same of the search at random, where it was asked for
-    champion.toml     the champion, a proxy
+    champion.toml     the champion, a proxy; its [fitness] is that of the best single program, which was fitted to less
     scores/           a run folder for each space: the champion and params on held-out networks
     judgement.json    how the champion agrees with training there
-    champion.md       all of it in words, with figures/
+    champion.md       all of it in words, with figures/, and the champion's formula in champion.tex and champion.py
 """
 
 import dataclasses
@@ -95,7 +95,7 @@ class Discovery:
         found: the search.
         random: the search at random with as many evaluations, if it was asked for.
         judged: agreement with training on held-out networks; empty where none were held out.
-        meanings: what the champion reads, in words, as far as its names do not say it.
+        meanings: what the champion and the best single program read, in words, as far as names do not say it.
     """
 
     out: Path
@@ -222,7 +222,7 @@ def discover(
     for field, truths in zip(fields, judges, strict=True):
         with watch(f"judging on {field.space.name}") as progress:
             judged += _judge(field, truths, terminals, champion, other, out, n_workers, progress)
-    names = champion.program.tree.terminals()
+    names = dict.fromkeys([*found.chosen.program.tree.terminals(), *champion.program.tree.terminals()])
     meanings = {name: opened.meanings[name] for name in names if name in opened.meanings}
     result = Discovery(out, protocol, fields, champion, found, random, tuple(judged), meanings)
     from untrained.report.champion_page import write_page

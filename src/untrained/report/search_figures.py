@@ -97,8 +97,8 @@ def draw_course(found: Course, path: Path, *, random: Course | None = None) -> P
     return _save(figure, axes, path)
 
 
-def draw_front(history: pl.DataFrame, hall: Sequence[Candidate], champion: Candidate, path: Path) -> Path:
-    """Size against fitness: the front on discovery, the hall of fame on validation, the champion.
+def draw_front(history: pl.DataFrame, hall: Sequence[Candidate], chosen: Candidate, path: Path) -> Path:
+    """Size against fitness: the front on discovery, the hall of fame on validation, the one chosen there.
 
     Returns:
         The path.
@@ -112,8 +112,8 @@ def draw_front(history: pl.DataFrame, hall: Sequence[Candidate], champion: Candi
         [one.program.tree.size for one in hall], [one.validation.fitness for one in hall], s=12, color="C1",
         label="hall of fame, validation",
     )  # fmt: skip
-    axes.scatter([champion.program.tree.size], [champion.validation.fitness], s=90, marker="*", color="C3", zorder=3,
-                 label="champion, validation")  # fmt: skip
+    axes.scatter([chosen.program.tree.size], [chosen.validation.fitness], s=90, marker="*", color="C3", zorder=3,
+                 label="chosen, validation")  # fmt: skip
     axes.set_xlabel("operators and leaves")
     axes.set_ylabel("fitness: the smallest Kendall tau")
     return _save(figure, axes, path)
