@@ -136,7 +136,11 @@ def side_by_side(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         own = undefined_last(np.array([of_network[space.canonical(space.parse(arch))] for arch in theirs.arch]))
         rows = []
         for proxy in theirs.values:
-            if theirs.scored[proxy].all() and np.isfinite(theirs.values[proxy]).any():
+            if (
+                theirs.scored[proxy].all()
+                and not proxy.startswith("evolved_")
+                and np.isfinite(theirs.values[proxy]).any()
+            ):
                 other = undefined_last(theirs.oriented(proxy))
                 test = paired_kendall(own, other, theirs.target, clusters=theirs.clusters)
                 rows.append((kendall_tau_b(other, theirs.target), proxy, test))

@@ -116,6 +116,8 @@ def _unwatched(_: str) -> Iterator[Progress]:
 def settings_of(preset: str, terminals: str, **overrides: Any) -> "Settings":
     """The settings of a preset, some replaced. "default" is another one for columns than for layers.
 
+    A smaller population than the preset's has fewer islands, of ten programs at least.
+
     Raises:
         UntrainedError: no such preset or setting, or a value outside its range.
     """
@@ -124,7 +126,11 @@ def settings_of(preset: str, terminals: str, **overrides: Any) -> "Settings":
 
     if preset not in PRESETS:
         raise BadInputError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
-    return named(WIDTH1 if (preset, terminals) == ("default", WIDTH1) else preset, **overrides)
+    name = WIDTH1 if (preset, terminals) == ("default", WIDTH1) else preset
+    population = overrides.get("population")
+    if isinstance(population, int) and "islands" not in overrides:
+        overrides["islands"] = max(1, min(named(name).islands, population // 10))
+    return named(name, **overrides)
 
 
 def discover(
