@@ -17,6 +17,8 @@ import zlib
 from importlib.metadata import version
 from pathlib import Path
 
+from whole_space import _cpu
+
 from untrained.evolve.evolver import Evolver
 from untrained.evolve.presets import preset
 from untrained.evolve.vary import Signature
@@ -48,7 +50,7 @@ def main() -> None:
     }
     versions = f"numpy{version('numpy')}-py{platform.python_version()}"
     arguments.out.mkdir(exist_ok=True)
-    path = arguments.out / f"evolve_variation-{os.cpu_count()}x{platform.machine()}-{versions}.json"
+    path = arguments.out / f"evolve_variation-{os.cpu_count()}x{_cpu().lower().replace(' ', '_')}-{versions}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(path.read_text())
 

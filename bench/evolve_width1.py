@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from whole_space import _cpu
 
 from untrained.evolve.width1 import Measured, Width1World
 from untrained.evolve.worlds import Labelled
@@ -77,7 +78,7 @@ def main() -> None:
         "load_before": round(os.getloadavg()[0], 2),
         **{name: rates(repeats, n.get(name, len(trees))) for name, repeats in found.items()},
     }
-    machine = f"{os.cpu_count()}x{_processor()}"
+    machine = f"{os.cpu_count()}x{_cpu().lower().replace(' ', '_')}"
     versions = f"numba{version('numba')}-py{platform.python_version()}"
     path = arguments.out / f"evolve_width1-{machine}-{versions}.json"
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -155,14 +156,6 @@ def rates(repeats: list[dict[str, float]], n: int) -> dict[str, float]:
     if "compile" in median:
         found["per_second_without_compile"] = round(n / (median["evaluate"] + median["tau"]))
     return found
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            name = line.partition(":")[2].lower().replace("(r)", "").replace("processor", "").replace("@", "")
-            return "_".join(name.split())
-    return platform.machine()
 
 
 if __name__ == "__main__":

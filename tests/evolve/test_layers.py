@@ -347,3 +347,15 @@ print(world.evaluate([parse_program("mean(abs(act_grad_noise))")], "discovery"))
 def test_every_operator_is_known(world):
     assert world.operators is OPERATORS
     assert world.overs == LAYERS
+
+
+def test_programs_to_begin_with_are_short_and_many_of_them_rank(world):
+    programs = world.start(40, 3)
+    assert len(set(programs)) == 40
+    assert all(2 <= program.tree.size <= 3 for program in programs)
+    assert {program.over for program in programs} == set(LAYERS)
+    assert world.start(40, 3) == programs
+    assert world.start(40, 4) != programs
+    assert world.start(10, 3) == programs[:10]
+    values = world.evaluate(programs[:12], "discovery")
+    assert sum(value.status is Status.OK for value in values) >= 4
