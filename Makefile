@@ -24,7 +24,7 @@ test: .venv/.dev ## run the tests, except the slow ones
 	@$(BIN)/pytest -n 2 -m "not slow"
 
 test-all: .venv/.dev ## run all tests
-	@$(BIN)/pytest -n 2
+	@$(BIN)/pytest -n 2 --hypothesis-profile=thorough
 
 check: .venv/.dev ## lint, formatting, types, layers
 	@$(BIN)/ruff check .

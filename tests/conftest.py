@@ -17,8 +17,10 @@ from untrained.proxies import PROXIES, Needs, Proxy, proxy
 from untrained.registry import Registry
 from untrained.types import Scope
 
-hypothesis.settings.register_profile("tests", deadline=None)  # nothing depends on how busy a machine is
-hypothesis.settings.load_profile("tests")
+# Nothing depends on how busy a machine is. `make test-all` asks for the other profile.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=40)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=100)
+hypothesis.settings.load_profile("quick")
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT / ".." / "shared"

@@ -300,6 +300,7 @@ def test_the_bank_that_is_needed_is_computed(command: Command, tmp_path: Path, t
     assert len(parts(tmp_path / "run")["held_out"]) == 2
 
 
+@pytest.mark.slow
 def test_a_program_of_two_spaces_is_as_good_as_on_the_worse_and_judged_on_both(
     command: Command, tmp_path: Path, truth: Path, bank_60: Path
 ) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+HEAVY = ("02_width1_equals_full_network", "05_choices_and_optuna")
+RUN = [pytest.param(path, marks=pytest.mark.slow) if path.stem in HEAVY else path for path in EXAMPLES]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_the_example_runs(path, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path)],

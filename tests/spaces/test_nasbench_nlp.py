@@ -220,7 +220,12 @@ def test_the_space_keeps_its_promises() -> None:
     check_space(SPACE, n=60, seed=3)
 
 
-@pytest.mark.parametrize("name", sorted(PROXIES))
+HEAVY = ("fisher", "gradsign", "grasp", "zico")  # their passes over recurrent networks take seconds
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in sorted(PROXIES)]
+)
 def test_proxies_keep_theirs(name: str) -> None:
     check_proxy(PROXIES[name].bind(**FEWER.get(name, {})), space="nasbench_nlp", task=Task((5,), 20, 6), n=3)
 
