@@ -165,7 +165,7 @@ def score(
         case Format.CSV:
             sys.stdout.write(table.csv())
         case Format.JSON:
-            print(table.json())  # noqa: T201
+            print(table.json())
         case Format.TABLE:
             for name in table.proxies:
                 stdout.print(show.ranking(table, name, table.higher_is_better[name]))
@@ -197,7 +197,7 @@ def correlate(
 
     comparison = compare(scores, load_truth(against, column), undefined=undefined.value)
     if form is ReportFormat.JSON:
-        print(json.dumps(comparison.as_dict(), indent=2))  # noqa: T201
+        print(json.dumps(comparison.as_dict(), indent=2))
         return
     stdout = console()
     stdout.print(f"agreement with {comparison.truth.source}", soft_wrap=True, markup=False)
@@ -253,7 +253,7 @@ def leaderboard(
         case Format.CSV:
             sys.stdout.write(found.csv())
         case Format.JSON:
-            print(found.json())  # noqa: T201
+            print(found.json())
         case Format.TABLE:
             stdout = console()
             for board in found.boards:
@@ -321,7 +321,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
     raise SystemExit(2)
 
 

@@ -80,7 +80,7 @@ def calibrate(
         case Format.CSV:
             sys.stdout.write(found.csv())
         case Format.JSON:
-            print(found.json())  # noqa: T201
+            print(found.json())
         case Format.TABLE:
             _show(found)
 

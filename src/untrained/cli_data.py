@@ -51,7 +51,7 @@ def list_(
             {**asdict(entry), "state": cache.state_of(entry), "folder": str(cache.files_folder(entry))}
             for entry in entries().values()
         ]
-        print(json.dumps(listed, indent=2))  # noqa: T201
+        print(json.dumps(listed, indent=2))
         return
     from rich.console import Console
     from rich.table import Table
@@ -81,14 +81,14 @@ def where(
     from untrained.files.manifest import find_entry
 
     if name is None:
-        print(cache.cache_folder())  # noqa: T201
+        print(cache.cache_folder())
         return
     entry = find_entry(name)
     state, files = cache.state_of(entry), cache.local_files(entry)
     if state == "imported":
-        print(cache.parquet_path(name))  # noqa: T201
+        print(cache.parquet_path(name))
         return
-    print(files[0] if len(files) == 1 else cache.files_folder(entry))  # noqa: T201
+    print(files[0] if len(files) == 1 else cache.files_folder(entry))
     if not files:
         _say(f"({state})")
 
@@ -113,7 +113,7 @@ def fetch(name: Name) -> None:
         from untrained.tables.imported import is_current, table_of
 
         if is_current(name):
-            print(f"{name} is imported already: {cache.parquet_path(name)}")  # noqa: T201
+            print(f"{name} is imported already: {cache.parquet_path(name)}")
             return
         if entry.manual is None:
             table_of(entry)  # before gigabytes are downloaded in vain
@@ -125,7 +125,7 @@ def fetch(name: Name) -> None:
         raise typer.Exit(130) from None
     known = {file.name for file in entry.files if file.digest}
     for path in files:
-        print(path)  # noqa: T201
+        print(path)
         if path.name not in known and (record := path.with_name(f"{path.name}.sha256")).is_file():
             _say(f"sha256 {record.read_text().split()[0]}: not known beforehand; from now on it is compared with this")
     if entry.kind == "table":
@@ -166,12 +166,12 @@ def verify(name: Name) -> None:
     state = cache.state_of(entry)
     with _progress() as step:
         for path, digest in cache.check_files(entry, lambda done, total: step("checking", done, total)).items():
-            print(f"ok  {path}  {digest or 'no digest is known to compare it with'}")  # noqa: T201
+            print(f"ok  {path}  {digest or 'no digest is known to compare it with'}")
         if state == "imported":
             from untrained.tables.sidecar import check_import
 
             found = check_import(name, lambda done, total: step("checking", done, total))
-            print(f"ok  {cache.parquet_path(name)}  {found.rows:,} rows, of {found.file}")  # noqa: T201
+            print(f"ok  {cache.parquet_path(name)}  {found.rows:,} rows, of {found.file}")
     if state in ("not here", "partly downloaded"):
         raise DataMissingError(f"{name} is {state}. {entry.how_to_get(cache.files_folder(entry))}")
 
@@ -186,7 +186,7 @@ def _import(entry: "Entry", path: Path, *, any_digest: bool) -> None:
     except KeyboardInterrupt:
         _say(f"interrupted; nothing was imported. Again with: untrained data import {entry.name} {path}")
         raise typer.Exit(130) from None
-    print(f"{cache.parquet_path(entry.name)}: {made.rows:,} results")  # noqa: T201
+    print(f"{cache.parquet_path(entry.name)}: {made.rows:,} results")
     _say_columns(made)
 
 
@@ -208,7 +208,7 @@ def _size(entry: "Entry") -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)  # noqa: T201
+    print(text, file=sys.stderr)
 
 
 @contextmanager

@@ -199,7 +199,7 @@ def evolve(
         case Format.CSV:
             sys.stdout.write(show.csv(found))
         case Format.JSON:
-            print(json.dumps(show.as_dict(found), indent=2, allow_nan=False))  # noqa: T201
+            print(json.dumps(show.as_dict(found), indent=2, allow_nan=False))
         case Format.TABLE:
             _print(found)
 
