@@ -53,3 +53,12 @@ class Draws:
     def log_uniform(self, low: float, high: float) -> float:
         """From [low, high), uniform in the logarithm."""
         return low * math.exp(self.random() * math.log(high / low))
+
+
+def short(value: float) -> float:
+    """A number as programs write it when it is drawn: four digits.
+
+    >>> short(0.123456)
+    0.1235
+    """
+    return float(f"{value:.4g}")

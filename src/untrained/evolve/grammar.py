@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from untrained.errors import BadInputError
-from untrained.evolve.draws import Draws
+from untrained.evolve.draws import Draws, short
 from untrained.evolve.presets import Settings
 from untrained.programs.operators import Operator
 from untrained.programs.tree import Kind, Tree, call, constant, terminal
@@ -137,15 +137,15 @@ class Grammar:
         scale = self._scales.get(name)
         if scale is not None and draws.random() < self.settings.scaled_leaf:
             mean, spread = scale
-            factor = _short(draws.normal() / (spread if spread > 0 else 1.0))
-            return call("mul", constant(factor), call("sub", terminal(name), constant(_short(mean))))
+            factor = short(draws.normal() / (spread if spread > 0 else 1.0))
+            return call("mul", constant(factor), call("sub", terminal(name), constant(short(mean))))
         return terminal(name)
 
     def number(self, draws: Draws) -> Tree:
         """A constant of the law of the settings, to four digits."""
         if self.settings.constants == "normal":
-            return constant(_short(draws.normal()))
-        return constant(_short(draws.log_uniform(1e-3, 1e3) * (1 if draws.random() < 0.5 else -1)))
+            return constant(short(draws.normal()))
+        return constant(short(draws.log_uniform(1e-3, 1e3) * (1 if draws.random() < 0.5 else -1)))
 
     def alternatives(self, tree: Tree) -> list[str]:
         """Operators that could stand in the place of a tree's own, applied to the same arguments, for the same kind."""
@@ -200,7 +200,3 @@ def _results(operator: Operator) -> dict[tuple[Kind, ...], Kind]:
 
 def _within(given: tuple[Kind, ...], mask: int) -> bool:
     return all(mask >> kind & 1 for kind in given)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")

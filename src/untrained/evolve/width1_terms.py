@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from untrained.evolve.draws import Draws
+from untrained.evolve.draws import Draws, short
 from untrained.programs.column_fit import terms, weighted_sum
 from untrained.programs.columns import Floats, Ints, compile_trees
 from untrained.programs.tree import Tree, call, constant, terminal
@@ -51,13 +51,13 @@ def drawn_terms(draws: Draws, scales: Scales, n: int) -> list[Tree]:
     def moved(spread: float) -> Tree:
         name = draws.choice(names)
         mean, deviation = scales[name]
-        return call("sub", terminal(name), constant(_short(mean + spread * deviation * draws.normal())))
+        return call("sub", terminal(name), constant(short(mean + spread * deviation * draws.normal())))
 
     def scaled() -> Tree:
         at = moved(1.0)
         deviation = scales[str(at.args[0].head)][1]
         sign = 1 if draws.random() < 0.5 else -1
-        return call("mul", constant(_short(sign / deviation)), at)
+        return call("mul", constant(short(sign / deviation)), at)
 
     found: dict[Tree, None] = {}
     for _ in range(n):
@@ -146,7 +146,7 @@ class Terms:
             chosen.pop(int(np.abs(weights).argmin()))
             weights = _ridge(values[chosen], self._target)
         scale = math.sqrt(len(self._target))
-        numbers = [_short(weight / norms[i] * scale) for weight, i in zip(weights.tolist(), chosen, strict=True)]
+        numbers = [short(weight / norms[i] * scale) for weight, i in zip(weights.tolist(), chosen, strict=True)]
         kept = [(number, trees[i]) for number, i in zip(numbers, chosen, strict=True) if number != 0]
         return weighted_sum(kept) if kept else None
 
@@ -184,7 +184,3 @@ def _projected(values: Floats, basis: Sequence[Floats]) -> Floats:
 def _ridge(values: Floats, target: Floats) -> Floats:
     gram = values @ values.T + _RIDGE * np.eye(len(values))
     return np.asarray(np.linalg.solve(gram, values @ target), np.float64)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
