@@ -49,7 +49,7 @@ def as_arrays(layers: Iterable[LayerStatistics]) -> list[Layer]:
 
 
 def means(run: Program, layers: list[Layer]) -> list[float]:
-    return [float(value.sum() / value.size) for value in layer_values(run, layers)]
+    return [float(value.sum(dtype=np.float64) / value.size) for value in layer_values(run, layers)]
 
 
 def apply(name: str, *arrays: object) -> np.ndarray[Any, Any]:
@@ -193,7 +193,7 @@ def test_the_score_is_the_mean_over_layers(name: str) -> None:
     found = network()
     score = bound(found, batch)
     layers = as_arrays(Statistics(found.model(*bound.weights), batch).of(NAMES))
-    assert score == pytest.approx(np.mean(means(program(name), layers)), rel=1e-6)
+    assert score == pytest.approx(np.mean(means(program(name), layers)), rel=1e-9)
     assert isinstance(score, float)
     assert bound.weights[0] == "kaiming_normal_fan_out"
 
