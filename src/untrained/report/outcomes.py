@@ -21,7 +21,8 @@ def outcomes(source: ScoreTable | Path | str) -> pl.DataFrame:
         source: a ScoreTable, or what `load_scores` reads.
 
     Returns:
-        Columns proxy, status (of `Status`, or "not scored"), reason (empty where there is a value), n; proxies in the
+        Columns proxy, status (of `Status`, or "not scored"), reason (what the score says of itself, or else the
+        status), n; proxies in the
         order of the source, the commonest outcome first.
 
     Raises:
@@ -32,7 +33,7 @@ def outcomes(source: ScoreTable | Path | str) -> pl.DataFrame:
     >>> from untrained.spaces.nasbench201 import SPACE
     >>> table = score(SPACE, "params", archs=[SPACE[0], SPACE[7]], workers=1)
     >>> outcomes(table).rows()
-    [('params', 'ok', '', 2)]
+    [('params', 'ok', 'ok', 2)]
     """
     if isinstance(source, ScoreTable):
         frame = source.frame.select(list(_COLUMNS))
@@ -42,7 +43,9 @@ def outcomes(source: ScoreTable | Path | str) -> pl.DataFrame:
         frame = _of_csv(Path(source))
     frame = frame.unique(["arch", "proxy"], keep="first", maintain_order=True)
     every = frame["arch"].n_unique()
-    counts = frame.group_by("proxy", "status", pl.col("detail").alias("reason"), maintain_order=True).agg(n=pl.len())
+    silent = (pl.col("status") == Status.OK) | (pl.col("detail") == "")
+    reason = pl.when(silent).then("status").otherwise("detail").alias("reason")
+    counts = frame.group_by("proxy", "status", reason, maintain_order=True).agg(n=pl.len())
     missing = (
         frame.group_by("proxy", maintain_order=True)
         .agg(n=every - pl.len())

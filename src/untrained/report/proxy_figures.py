@@ -9,7 +9,7 @@ import polars as pl
 
 from untrained.errors import BadInputError
 from untrained.report.compare import Comparison
-from untrained.report.figure_style import BLUE, GREY, ORANGE, PURPLE, RED, SKY, dress, legend, sheet
+from untrained.report.figure_style import BLUE, GREY, ORANGE, PURPLE, RED, SKY, dress, sheet
 from untrained.report.leaderboard import BASELINE, Board, ceilings
 from untrained.stats import Interval, Undefined
 from untrained.types import Status
@@ -22,6 +22,7 @@ Measure = Literal["kendall", "spearman"]
 MEASURES: Mapping[Measure, str] = {"kendall": "Kendall's tau-b", "spearman": "Spearman's rho"}
 NOT_SCORED = "not scored"
 OTHER = "other reasons"
+_LONGEST = 100
 
 _PARTS = {  # colour and hatch of how scores ended, in order
     Status.OK.value: (BLUE, ""),
@@ -69,40 +70,44 @@ def coverage_bars(
     counts = {kind: np.zeros(len(names)) for kind in looks}
     for (one, kind), n in rows.items():
         counts[kind if kind in looks else OTHER][names.index(one)] += n
-    figure, (axes,) = sheet(9, 1.5 + 0.24 * len(names))
+    parts = {("defined" if kind == Status.OK else _cut(kind)): one for kind, one in counts.items() if one.any()}
+    in_row = 4 if max(map(len, parts)) < 20 else 1
+    figure, (axes,) = sheet(9, 1.1 + 0.24 * len(names) + 0.2 * -(-len(parts) // in_row))
     at, left = np.arange(len(names)), np.zeros(len(names))
-    for kind, (colour, hatch) in looks.items():
-        width = 100 * counts[kind] / np.maximum(total, 1)
-        if width.any():
-            label = "defined" if kind == Status.OK else kind
-            axes.barh(
-                at, width, 0.78, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=label
-            )
-            left += width
+    for (label, one), (colour, hatch) in zip(
+        parts.items(), [looks[kind] for kind in looks if counts[kind].any()], strict=True
+    ):
+        width = 100 * one / np.maximum(total, 1)
+        axes.barh(at, width, 0.78, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=label)
+        left += width
     defined = counts.get(Status.OK.value, np.zeros(len(names)))
     for k, (n, of) in enumerate(zip(defined, total, strict=True)):
         axes.text(101, k, f"{n:,.0f} of {of:,.0f} ({n / max(of, 1):.1%})", va="center", fontsize=8, color="#20242a")
-    axes.set_yticks(at, names)
+    axes.set_yticks(at, [str(one) for one in names])
     axes.set_xlim(0, 100)
     axes.set_ylim(len(names) - 0.4, -0.6)
     dress(axes, x="architectures (%)", title=title, grid="x")
-    legend(axes, loc="lower left", bbox_to_anchor=(0, 1.0 + 0.3 / len(names)) if title else (0, 1.0), ncols=4)
+    figure.legend(loc="outside upper left", ncols=in_row, frameon=False, fontsize=9)
     return figure
 
 
-def standings(compared: Sequence[Board | Comparison], measure: Measure = "kendall") -> pl.DataFrame:
+def standings(
+    compared: Sequence[Board | Comparison], measure: Measure = "kendall", *, level: float = 0.95
+) -> pl.DataFrame:
     """What `agreement_dots` draws: a row for each truth, proxy and policy for undefined scores.
 
     Args:
         compared: boards, or comparisons from `correlate` or `join`.
         measure: of agreement.
+        level: of the intervals of comparisons; boards have theirs.
 
     Returns:
         Columns truth, proxy, undefined ("omit", "worst"), value, low, high, n, coverage; best first by "worst".
     """
     rows: list[tuple[object, ...]] = []
-    for one in compared:
-        rows += _of_board(one, measure) if isinstance(one, Board) else _of_comparison(one, measure)
+    for title, one in zip(_titles(compared), compared, strict=True):
+        found = _of_board(one, measure) if isinstance(one, Board) else _of_comparison(one, measure, level)
+        rows += [(title, *row) for row in found]
     columns = ["truth", "proxy", "undefined", "value", "low", "high", "n", "coverage"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
@@ -110,13 +115,13 @@ def standings(compared: Sequence[Board | Comparison], measure: Measure = "kendal
 def noise_ceilings(compared: Sequence[Board | Comparison], measure: Measure = "kendall") -> dict[str, Interval]:
     """For each truth that tells, what a perfect proxy would reach: from repeated trainings, or else from duplicates."""
     found = {}
-    for one in compared:
+    for title, one in zip(_titles(compared), compared, strict=True):
         both = (
             (one.ceiling_of_repeats, one.ceiling_of_duplicates) if isinstance(one, Board) else ceilings(one, level=0.95)
         )
         known = next((ceiling for ceiling in both if ceiling is not None), None)
         if known is not None:
-            found[_title(one)] = getattr(known, measure)
+            found[title] = getattr(known, measure)
     return found
 
 
@@ -124,6 +129,7 @@ def agreement_dots(
     frame: pl.DataFrame,
     *,
     label: str = MEASURES["kendall"],
+    level: float = 0.95,
     ceiling: Mapping[str, Interval] | None = None,
     baseline: str = BASELINE,
 ) -> "Figure":
@@ -132,6 +138,7 @@ def agreement_dots(
     Args:
         frame: as from `standings`. Proxies are in the order of the first truth.
         label: of the measure.
+        level: of the intervals, which the label says.
         ceiling: by truth, what a perfect proxy would reach; a line with its interval as a band.
         baseline: the proxy that the others are to beat; a dashed line.
 
@@ -164,12 +171,19 @@ def agreement_dots(
         axes.axvline(0, color="#20242a", linewidth=0.8)
         for policy in policies:
             _dots(axes, rows.filter(pl.col("undefined") == policy), policy, proxies, one=len(policies) == 1)
-        dress(axes, x=label, title=truth, grid="x")
+        dress(axes, x=f"{label} ({level:.0%} intervals)", title=truth, grid="x")
         axes.set_ylim(len(proxies) - 0.4, -0.6)
-    shares = dict(frame.filter(pl.col("truth") == truths[0]).select("proxy", "coverage").iter_rows())
-    ticks = [f"{one}  {shares[one]:.0%}" if shares.get(one, 1.0) < 1 else one for one in proxies]
-    panels[0].set_yticks(range(len(proxies)), ticks)
-    panels[0].set_ylabel("share with a score, where not all", fontsize=8, color=GREY)
+    first = frame.filter(pl.col("truth") == truths[0])
+    most = first["n"].max()
+    ticks = dict.fromkeys(proxies, "")
+    for proxy, share, n in first.group_by("proxy").agg(pl.col("coverage").max(), pl.col("n").max()).iter_rows():
+        some = policies != ["omit"] and n < most  # a proxy that was run on fewer architectures than others
+        ticks[proxy] = (f"  n {n:,}" if some else "") + (f"  {share:.0%}" if share < 1 else "")
+    panels[0].set_yticks(range(len(proxies)), [proxy + tick for proxy, tick in ticks.items()])
+    if any(ticks.values()):
+        figure.supxlabel(
+            "behind a proxy: the share of architectures with a score, where not all", fontsize=8, color=GREY
+        )
     handles = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper left", ncols=4, frameon=False, fontsize=9)
     return figure
@@ -201,25 +215,35 @@ def _looks(kinds: pl.Series) -> dict[str, tuple[str, str]]:
     return {Status.OK.value: _PARTS[Status.OK.value], **named, **_LAST}
 
 
-def _title(one: Board | Comparison) -> str:
-    if isinstance(one, Board):
-        return f"{one.column}: {one.n:,} architectures"
-    return f"{one.truth.column}: {len(one.arch):,} architectures"
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 2] + " …"
+
+
+def _titles(compared: Sequence[Board | Comparison]) -> list[str]:
+    """Of the panels: equal ones are numbered."""
+    found: list[str] = []
+    for one in compared:
+        column, n = (one.column, one.n) if isinstance(one, Board) else (one.truth.column, len(one.arch))
+        title = f"{column}: {n:,} architectures"
+        again = sum(title == known.removesuffix(f" ({k})") for k, known in enumerate(found, start=1))
+        found.append(f"{title} ({len(found) + 1})" if again else title)
+    return found
 
 
 def _of_board(board: Board, measure: Measure) -> list[tuple[object, ...]]:
     return [
-        (_title(board), entry.proxy, policy, *_ends(getattr(standing, measure)), standing.n, entry.coverage)
+        (entry.proxy, policy, *_ends(getattr(standing, measure)), standing.n, entry.coverage)
         for entry in board.entries
         for policy, standing in (("worst", entry.worst), ("omit", entry.omit))
     ]
 
 
-def _of_comparison(joined: Comparison, measure: Measure) -> list[tuple[object, ...]]:
-    worst, omit = joined.under("worst").agreements, joined.under("omit").agreements
+def _of_comparison(joined: Comparison, measure: Measure, level: float) -> list[tuple[object, ...]]:
+    ways: tuple[Undefined, ...] = ("worst", "omit")
+    worst, omit = (joined.under(way, level=level).agreements for way in ways)
     order = sorted(worst, key=lambda name: -np.nan_to_num(getattr(worst[name], measure).value, nan=-2.0))
     return [
-        (_title(joined), name, policy, *_ends(getattr(found[name], measure)), found[name].n, found[name].coverage)
+        (name, policy, *_ends(getattr(found[name], measure)), found[name].n, found[name].coverage)
         for name in order
         for policy, found in (("worst", worst), ("omit", omit))
     ]

@@ -135,7 +135,11 @@ def lines(
         rows = frame if group is None else frame.filter(pl.col(group).eq_missing(one))
         rows = rows.sort(x) if numeric else rows
         where = [at[place] for place in rows[x]]
-        look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)], "markersize": 4.5}
+        look: dict[str, Any] = {
+            "color": COLOURS[k % len(COLOURS)],
+            "marker": MARKERS[k % len(MARKERS)],
+            "markersize": 4.5,
+        }
         label = None if group is None else _short(one)
         found[0].plot(where, _floats(rows[y]), label=label, linewidth=1.6, **look)
         if low is not None and high is not None:
@@ -154,7 +158,7 @@ def lines(
         found[1].set_ylim(0, 105)
         dress(found[1], x=name(x, x), y=f"{name(coverage, coverage)} (%)")
     if group is not None:
-        legend(found[0], title=name(group, group), title_fontsize=9)
+        legend(found[0], title=name(group, group), title_fontsize=9, alignment="left")
     return figure
 
 
@@ -214,7 +218,7 @@ def bars(
     axes.set_xticks(range(len(places)), ticks)
     dress(axes, x=name(x, x), y=name(y, y), title=title, grid="y")
     if group is not None:
-        legend(axes, title=name(group, group), title_fontsize=9)
+        legend(axes, title=name(group, group), title_fontsize=9, alignment="left")
     return figure
 
 
@@ -242,4 +246,6 @@ def _ink(shade: Any) -> str:
 
 
 def _short(value: object) -> str:
+    if isinstance(value, float) and 0 < abs(value) < 0.01:
+        return np.format_float_scientific(value, precision=3, trim="-", exp_digits=1)
     return f"{value:g}" if isinstance(value, float) else str(value)
