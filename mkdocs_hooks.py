@@ -9,6 +9,7 @@ from typing import Any
 import griffe
 
 PAGE = "reference_cli.md"
+LIST = re.compile(r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", re.MULTILINE)  # in words cut short; each has its own heading
 EXAMPLES = re.compile(r"^Examples:\n((?:  .*\n)+)", re.MULTILINE)
 
 
@@ -22,7 +23,7 @@ def commands() -> str:
     asked = [sys.executable, "-m", "typer", "untrained.cli", "utils", "docs", "--name", "untrained"]
     written = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     _, _, text = written.partition("\n")  # the heading
-    return EXAMPLES.sub(as_console, text)
+    return EXAMPLES.sub(as_console, LIST.sub("", text))
 
 
 def as_console(found: re.Match[str]) -> str:
