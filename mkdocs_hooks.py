@@ -9,7 +9,10 @@ from typing import Any
 import griffe
 
 PAGE = "reference_cli.md"
-LIST = re.compile(r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", re.MULTILINE)  # in words cut short; each has its own heading
+# Their list is in words cut short, and each has a heading of its own.
+LIST = re.compile(r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", re.MULTILINE)
+    r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", re.MULTILINE
+)  # in words cut short; each has its own heading
 EXAMPLES = re.compile(r"^Examples:\n((?:  .*\n)+)", re.MULTILINE)
 
 
@@ -27,9 +30,9 @@ def commands() -> str:
 
 
 def as_console(found: re.Match[str]) -> str:
-    """Lines of examples as commands that can be copied."""
-    lines = [html.unescape(line.strip()) for line in found[1].splitlines()]
-    return "\n".join(["Examples:", "", "```console", *[f"$ {line}" for line in lines], "```", ""])
+    """Lines of examples as commands that can be copied; lines set further in go on with the one before."""
+    text = re.sub(r"\n {3,}", r" \\\n    ", html.unescape(found[1]).rstrip())
+    return "\n".join(["Examples:", "", "```console", re.sub(r"^ {2}(?! )", "$ ", text, flags=re.MULTILINE), "```", ""])
 
 
 class Doctests(griffe.Extension):
