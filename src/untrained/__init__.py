@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from untrained.engine.bank import Bank, bank, read_bank
     from untrained.proxies import PROXIES, Network, proxy
     from untrained.report import Comparison, Discovery, Leaderboard, correlate, discover, leaderboard
+    from untrained.report.searching import Searched, run_search
+    from untrained.search import SEARCHERS
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
 
 __all__ = [
     "PROXIES",
+    "SEARCHERS",
     "SPACES",
     "TABLES",
     "Arch",
@@ -36,6 +39,7 @@ __all__ = [
     "Scope",
     "Score",
     "ScoreTable",
+    "Searched",
     "Space",
     "Status",
     "Task",
@@ -49,6 +53,7 @@ __all__ = [
     "own_space",
     "proxy",
     "read_bank",
+    "run_search",
     "score",
     "score_module",
 ]
@@ -59,6 +64,8 @@ _HOMES = {
     "engine.bank": ("Bank", "bank", "read_bank"),
     "proxies": ("PROXIES", "Network", "proxy"),
     "report": ("Comparison", "Discovery", "Leaderboard", "correlate", "discover", "leaderboard"),
+    "report.searching": ("Searched", "run_search"),
+    "search": ("SEARCHERS",),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),

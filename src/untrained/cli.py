@@ -26,6 +26,7 @@ from untrained.cli_options import (
     progress_bar,
     space_and_task,
 )
+from untrained.cli_search import search, searchers
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -264,9 +265,11 @@ def leaderboard(
 app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
+app.command()(search)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
+app.command()(searchers)
 
 
 @app.command()
