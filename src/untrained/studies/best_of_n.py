@@ -7,7 +7,8 @@ counted from 0, equal accuracies sharing the best place.
 
 `how` is "draws" for that, "closed_form" for the expectation over all draws without replacement (`stats.best_of_n`),
 which needs no luck. Both count places from 0. `best` is what choosing by training itself would give and `random` what
-the first drawn gives. In the closed form tied scores are chosen among at random, tied accuracies have their mean place.
+the first drawn gives; all three are in the truth's own unit, fractions in percent. In the closed form tied scores are
+chosen among at random, tied accuracies have their mean place.
 """
 
 from collections.abc import Mapping
@@ -42,7 +43,7 @@ def _run(context: Context) -> pl.DataFrame:
 
 
 def _rows(joined: Comparison, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    sign = 1.0 if joined.truth.higher_is_better else -1.0
+    unit = (1.0 if joined.truth.higher_is_better else -1.0) * (100 if joined.truth.unit == "fraction" else 1)
     rows = []
     for size in [int(n) for n in parameters["sizes"] if n <= len(joined.arch)]:
         for proxy in joined.values:
@@ -53,7 +54,7 @@ def _rows(joined: Comparison, parameters: Mapping[str, Any]) -> list[dict[str, A
                 ("draws", draws(score, joined.target, size, int(parameters["draws"]))),
                 ("closed_form", closed_form(score, joined.target, size)),
             ):
-                truths = {name: sign * found[name] for name in ("truth", "best", "random")}
+                truths = {name: unit * found[name] for name in ("truth", "best", "random")}
                 rows.append(
                     {**head, "coverage": n_defined / len(score), "how": how, **truths, "rank_from_0": found["rank"]}
                 )
