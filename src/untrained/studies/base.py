@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import polars as pl
 
 from untrained.engine import Plan, ScoreTable, parse_asked, plan, run
+from untrained.engine.aggregate import Asked
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError
 from untrained.registry import Registry
 from untrained.report.compare import Comparison, Scores, join
@@ -46,12 +47,12 @@ HEAD: Final = ("study", "space", "subset")  # first columns of every table; then
 class Case:
     """One thing to score and to compare with training.
 
-    `setting` becomes columns of the table; every case of a table has the same. `proxy` is one proxy or aggregate, as
-    `score` takes it; `batch`, `batch_size` and `task` as there, None for those of the study's caller.
+    `setting` becomes columns of the table; every case of a table has the same. `proxy` is one proxy or aggregate, bound
+    or as text, where what it does not say is as published for the space; `batch`, `batch_size` and `task` as there, None for those of the study's caller.
     """
 
     setting: Setting
-    proxy: str
+    proxy: str | Asked
     batch: str | Batch | None = None
     batch_size: int | None = None
     task: Task | None = None
@@ -97,7 +98,7 @@ class Context:
     subsets: Mapping[str, frozenset[str]]
     parameters: Mapping[str, Any]
     folder: Path
-    batch: str | Batch | None = None
+    batch: Batch | None = None
     batch_size: int | None = None
     workers: int | None = None
     scores: tuple[Path, ...] = ()
@@ -114,6 +115,10 @@ class Context:
             raise BadInputError(f"study {self.name} compares scores with training. Say with what: --against.")
         return self.given_truth
 
+    def proxies(self, text: str) -> list[Asked]:
+        """Proxies and aggregates of a text, none of an empty one; what it does not say is as published for the space."""
+        return parse_asked(text, self.space.published) if text.strip() else []
+
     def score(self, cases: Sequence[Case], *, archs: Sequence[str] | None = None) -> "Iterator[Scored]":
         """Score cases, those that share a batch and a task together, so that they share passes.
 
@@ -128,13 +133,13 @@ class Context:
             yield self._score(members, list(archs or self.archs))
 
     def _score(self, cases: list[Case], archs: list[str]) -> "Scored":
-        asked = {case.proxy: parse_asked(case.proxy, self.space.published)[0] for case in cases}
-        distinct = list({one.text: one for one in asked.values()}.values())
+        asked = [case.proxy if not isinstance(case.proxy, str) else self.proxies(case.proxy)[0] for case in cases]
+        distinct = list({one.text: one for one in asked}.values())
         batch, size = cases[0].batch or self.batch, cases[0].batch_size or self.batch_size
         wanted = plan(self.space, distinct, archs=archs, task=cases[0].task, batch=batch, batch_size=size)
         folder = self.folder / "scores" / digest({k: v for k, v in wanted.protocol.items() if k != "proxies"})
         table = run(wanted, workers=self.workers, out=folder, progress=self.progress)
-        return Scored(wanted, table, [(case, asked[case.proxy].text) for case in cases])
+        return Scored(wanted, table, [(case, one.text) for case, one in zip(cases, asked, strict=True)])
 
     def measure(self, cases: Sequence[Case]) -> pl.DataFrame:
         """Score cases and compare each with training: on every subset, and both ways to treat undefined scores.
@@ -226,14 +231,13 @@ def measured(found: Agreement) -> dict[str, float]:
     return row
 
 
-def setting_columns(frame: pl.DataFrame) -> list[str]:
+def setting_columns(columns: Sequence[str]) -> list[str]:
     """The columns between those that every table begins with and `proxy`.
 
-    >>> setting_columns(pl.DataFrame({"study": [], "space": [], "subset": [], "low": [], "proxy": []}))
+    >>> setting_columns(["study", "space", "subset", "low", "proxy", "spearman"])
     ['low']
     """
-    names = frame.columns
-    return names[len(HEAD) : names.index("proxy")]
+    return list(columns[len(HEAD) : columns.index("proxy")])
 
 
 def digest(content: Any) -> str:
@@ -255,9 +259,7 @@ def rows_with_truth(space: Space, truth: Truth) -> list[str]:
             except OutOfSpaceError:
                 continue  # tables may have more than the space
     if not found:
-        raise DataMissingError(
-            f"no architecture of {space.name} has a value in {truth.source}. Give another --against."
-        )
+        raise DataMissingError(f"no architecture of {space.name} has a value in {truth.source}. Give another truth.")
     return list(found)
 
 

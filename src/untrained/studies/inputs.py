@@ -21,7 +21,7 @@ MADE_UP = ("grey_ramp", "normal", "uniform_pm1", "uniform_01")
 
 def _run(context: Context) -> "pl.DataFrame":
     proxy = str(context.parameters["proxy"])
-    size = context.batch_size or context.space.batch_size
+    size = context.batch_size or (len(context.batch.x) if context.batch else context.space.batch_size)
     real = [Case({"input": "real"}, proxy)] if context.batch is not None else []
     return context.measure([*real, *[Case({"input": name}, proxy, name, size) for name in MADE_UP]])
 

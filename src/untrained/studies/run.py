@@ -182,9 +182,7 @@ def _archs(
     elif isinstance(space, FiniteSpace):
         listed = [space.format(arch) for arch in space]
     else:
-        raise BadInputError(
-            f"{space.name} is too large to be studied whole. Name architectures: --archs, or --against."
-        )
+        raise BadInputError(f"{space.name} is too large to be studied whole. Name architectures, or a truth.")
     every = papers_first(space, dict.fromkeys(listed))
     if sample is not None and not 0 < sample <= len(every):
         raise BadInputError(f"cannot draw {sample} of {len(every):,} architectures.")

@@ -40,7 +40,7 @@ def table(frame: pl.DataFrame) -> str:
 
 
 def shown(frame: pl.DataFrame) -> list[str]:
-    """The columns that people see: not those of intervals, which stand beside their value, nor what follows from others."""
+    """The columns that people see: not those of intervals, which stand beside their value, nor the coverage."""
     hidden = {name for name in MEASURES if name.endswith(("_low", "_high"))} | {COUNTS[2]}
     return [name for name in frame.columns if name not in hidden]
 
@@ -50,6 +50,8 @@ def cell(row: dict[str, object], name: str) -> str:
     value = row[name]
     if value is None or value != value:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
     if not isinstance(value, float):
