@@ -12,6 +12,8 @@ from untrained.types import Arch
 
 _TRIES = 100  # proposals in a row that were all asked for before, until something else is tried
 _DRAWS = 10_000  # of a space without end
+_SMALL = 100_000
+_AT_ONCE = 64
 
 
 class Starts:
@@ -58,16 +60,20 @@ class Starts:
         raise ExhaustedError(f"{self._search.space.name} has no architecture left that was not asked for.")
 
     def fresh(self, propose: Callable[[], Arch]) -> Arch:
-        """The first of many proposals that may be handed out; a random architecture if there is none.
+        """The first of many proposals that may be handed out; the next architecture if there is none.
 
         Raises:
             ExhaustedError: the space has no other.
         """
+        return self.proposed(propose) or self.next()
+
+    def proposed(self, propose: Callable[[], Arch]) -> Arch | None:
+        """The first of many proposals that may be handed out, if any."""
         for _ in range(_TRIES):
             arch = propose()
             if self.take(arch):
                 return arch
-        return self.next()
+        return None
 
     def take(self, arch: Arch) -> bool:
         """Hand out `arch`, if it may be."""
@@ -92,14 +98,22 @@ def _draws(space: Space, rng: np.random.Generator, unique: str) -> Iterator[Arch
         yield from _endless(space, rng, unique)
         return
     n = len(space)
+    at = _listed(space).__getitem__ if n <= _SMALL else space.__getitem__
     if unique == "no":
         while True:
-            yield space[int(rng.integers(n))]
+            yield from map(at, rng.integers(n, size=_AT_ONCE).tolist())
     moved: dict[int, int] = {}  # Fisher and Yates's shuffle, of which only what was exchanged is kept
-    for i in range(n):
-        j = int(rng.integers(i, n))
-        yield space[moved.get(j, j)]
-        moved[j] = moved.pop(i, i)
+    for first in range(0, n, _AT_ONCE):
+        places = np.arange(first, min(first + _AT_ONCE, n))
+        for i, j in zip(places.tolist(), rng.integers(places, n).tolist(), strict=True):
+            yield at(moved.get(j, j))
+            moved[j] = moved.pop(i, i)
+
+
+@lru_cache(maxsize=4)
+def _listed(space: FiniteSpace) -> tuple[Arch, ...]:
+    """All of a small space: many rounds draw from it."""
+    return tuple(space)
 
 
 def _endless(space: Space, rng: np.random.Generator, unique: str) -> Iterator[Arch]:
