@@ -26,6 +26,7 @@ from untrained.cli_options import (
     progress_bar,
     space_and_task,
 )
+from untrained.cli_report import report
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -264,6 +265,7 @@ def leaderboard(
 app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
+app.command()(report)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from untrained.engine import ScoreTable
 from untrained.engine.aggregate import aggregate, keys_of, read_pool
 from untrained.engine.store import read_aggregates, read_archs, read_rows, read_run
+from untrained.engine.worker import Row
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
 from untrained.spaces import SPACES, ModuleSpace, Space, find_space
@@ -87,7 +88,8 @@ class Comparison:
 class Scores:
     """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up.
 
-    `scored` is False where a proxy was never run on an architecture.
+    `scored` is False where a proxy was never run on an architecture. `reasons`, of run folders alone, says for each
+    proxy why there is no number, empty where there is one or nothing is known.
     """
 
     source: str
@@ -96,6 +98,7 @@ class Scores:
     values: Mapping[str, NDArray[np.float64]]
     scored: Mapping[str, NDArray[np.bool_]]
     higher_is_better: Mapping[str, bool]
+    reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load_scores(source: Path | str) -> Scores:
@@ -201,13 +204,18 @@ def _from_run(folder: Path) -> Scores:
         pool = read_pool(Path(about["pool"]), {name: about}, space, protocol) if about["pool"] else None
         made, _ = aggregate(name, about, protocol, rows, keys, pool)
         rows |= {(name, key): row for key, row in made.items()}
-    values, scored = {}, {}
+    values, scored, reasons = {}, {}, {}
     for name, scope in scopes.items():
         found = [rows.get((name, key)) for key in keys[scope]]
         values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
         scored[name] = np.array([row is not None for row in found], bool)
+        reasons[name] = ["" if row is None or row.value is not None else _reason(row) for row in found]
     directions = {name: about["higher_is_better"] for name, about in {**protocol["proxies"], **aggregates}.items()}
-    return Scores(str(folder), space.name, tuple(texts), values, scored, directions)
+    return Scores(str(folder), space.name, tuple(texts), values, scored, directions, reasons)
+
+
+def _reason(row: Row) -> str:
+    return f"{row.status}: {row.detail}" if row.detail else row.status
 
 
 def _from_csv(path: Path) -> Scores:
