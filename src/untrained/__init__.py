@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from untrained.proxies import PROXIES, Network, proxy
     from untrained.report import Comparison, Discovery, Leaderboard, correlate, discover, leaderboard
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
+    from untrained.studies import STUDIES, StudyResult, read_study, study
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
 
 __all__ = [
     "PROXIES",
     "SPACES",
+    "STUDIES",
     "TABLES",
     "Arch",
     "Bank",
@@ -38,6 +40,7 @@ __all__ = [
     "ScoreTable",
     "Space",
     "Status",
+    "StudyResult",
     "Task",
     "bank",
     "correlate",
@@ -49,8 +52,10 @@ __all__ = [
     "own_space",
     "proxy",
     "read_bank",
+    "read_study",
     "score",
     "score_module",
+    "study",
 ]
 
 _HOMES = {
@@ -60,6 +65,7 @@ _HOMES = {
     "proxies": ("PROXIES", "Network", "proxy"),
     "report": ("Comparison", "Discovery", "Leaderboard", "correlate", "discover", "leaderboard"),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
+    "studies": ("STUDIES", "StudyResult", "read_study", "study"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),
 }

@@ -2,9 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import combinations, compress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,21 @@ class Comparison:
     def target(self) -> NDArray[np.float64]:
         """The truth, turned so that higher is better."""
         return self.truth_value if self.truth.higher_is_better else -self.truth_value
+
+    def among(self, archs: Collection[str]) -> "Comparison":
+        """What was compared of these architectures only, not measured yet."""
+        kept = np.array([arch in archs for arch in self.arch], bool)
+        return replace(
+            self,
+            agreements={},
+            pairs={},
+            arch=tuple(compress(self.arch, kept)),
+            values={name: column[kept] for name, column in self.values.items()},
+            scored={name: has[kept] for name, has in self.scored.items()},
+            truth_value=self.truth_value[kept],
+            clusters=self.clusters[kept],
+            runs=None if self.runs is None else self.runs[kept],
+        )
 
     def under(self, undefined: Undefined, *, level: float = 0.95) -> "Comparison":
         """The same comparison under another policy for undefined scores, or at another level."""

@@ -1,0 +1,117 @@
+"""What the best-scored of N random architectures is worth.
+
+As in table 3 of the epsinas paper (notebook NAS-Bench-201/Graphics): 500 draws of N architectures with replacement,
+draw k by numpy's legacy generator with seed k from the official order; the one with the highest score is taken,
+undefined scores never; what counts is its test accuracy and its place among the drawn ones in order of accuracy,
+counted from 0, equal accuracies sharing the best place.
+
+`how` is "draws" for that, "closed_form" for the expectation over all draws without replacement (`stats.best_of_n`),
+which needs no luck. Both count places from 0. `best` is what choosing by training itself would give and `random` what
+the first drawn gives. In the closed form tied scores are chosen among at random, tied accuracies have their mean place.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from untrained.report.compare import Comparison, from_table, join, load_scores
+from untrained.stats import best_of_n
+from untrained.studies.base import Case, Context, Study
+from untrained.studies.figures import one_panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+
+
+def _run(context: Context) -> pl.DataFrame:
+    cases = [Case({}, proxy) for proxy in context.proxies(context.parameters["proxies"])]
+    sources = [load_scores(folder) for folder in context.scores]
+    sources = sources or [from_table(scored.table) for scored in context.score(cases)]
+    rows = [
+        {**context.head(subset), **row}
+        for source in sources
+        for subset, archs in context.subsets.items()
+        for row in _rows(join(source, context.truth).among(archs), context.parameters)
+    ]
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _rows(joined: Comparison, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    sign = 1.0 if joined.truth.higher_is_better else -1.0
+    rows = []
+    for size in [int(n) for n in parameters["sizes"] if n <= len(joined.arch)]:
+        for proxy in joined.values:
+            score = joined.oriented(proxy)
+            n_defined = int(np.isfinite(score).sum())
+            head = {"n_drawn": size, "proxy": proxy, "n_total": len(score), "n_defined": n_defined}
+            for how, found in (
+                ("draws", draws(score, joined.target, size, int(parameters["draws"]))),
+                ("closed_form", closed_form(score, joined.target, size)),
+            ):
+                truths = {name: sign * found[name] for name in ("truth", "best", "random")}
+                rows.append(
+                    {**head, "coverage": n_defined / len(score), "how": how, **truths, "rank_from_0": found["rank"]}
+                )
+    return rows
+
+
+def closed_form(score: Floats, truth: Floats, size: int) -> dict[str, float]:
+    """Expectations over all draws without replacement.
+
+    Args:
+        score: shape (n,), higher is better, NaN = undefined.
+        truth: shape (n,), higher is better.
+        size: how many are drawn.
+    """
+    mine, best = best_of_n(score, truth, size), best_of_n(truth, truth, size)
+    return {"truth": mine.truth, "best": best.truth, "random": float(truth.mean()), "rank": mine.rank - 1}
+
+
+def draws(score: Floats, truth: Floats, size: int, n_draws: int) -> dict[str, float]:
+    """Means over draws with replacement, draw k with seed k. A draw without any score is left out, NaN if all are.
+
+    >>> draws(np.array([1.0, 2.0]), np.array([70.0, 90.0]), 2, 3)["best"]
+    83.33333333333333
+    """
+    found: dict[str, list[float]] = {"truth": [], "best": [], "random": [], "rank": []}
+    for seed in range(n_draws):
+        chosen = np.random.RandomState(seed).randint(0, len(truth), size)
+        scores, truths = score[chosen], truth[chosen]
+        if not np.isnan(scores).all():
+            mine = truths[np.nanargmax(scores)]
+            found["truth"].append(float(mine))
+            found["rank"].append(float((truths > mine).sum()))
+        found["best"].append(float(truths.max()))
+        found["random"].append(float(truths[0]))
+    return {name: float(np.mean(values)) if values else float("nan") for name, values in found.items()}
+
+
+def _draw(frame: pl.DataFrame) -> "Figure":
+    """Truth of the chosen one against N, between choosing at random and choosing by training."""
+    figure, axes = one_panel()
+    rows = frame.filter(pl.col("subset") == "all", pl.col("how") == "closed_form").sort("n_drawn")
+    for proxy in rows["proxy"].unique(maintain_order=True).to_list():
+        mine = rows.filter(pl.col("proxy") == proxy)
+        axes.plot(mine["n_drawn"], mine["truth"], marker="o", label=proxy)
+    one = rows.unique("n_drawn", keep="first", maintain_order=True)
+    axes.plot(one["n_drawn"], one["best"], color="black", linestyle="--", label="by training itself")
+    axes.plot(one["n_drawn"], one["random"], color="grey", linestyle=":", label="at random")
+    axes.set_xscale("log")
+    axes.set_xlabel("architectures drawn")
+    axes.set_ylabel("truth of the best-scored, expected")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+STUDY = Study(
+    title="Best of N",
+    source="Gracheva 2023, arXiv:2302.04406, table 3 and notebook NAS-Bench-201/Graphics",
+    run=_run,
+    draw=_draw,
+    parameters={"sizes": (10, 100, 1000), "draws": 500, "proxies": "epsinas,params"},
+)
