@@ -30,6 +30,7 @@ from untrained.cli_options import (
     truths_of,
 )
 from untrained.cli_search import search, searchers
+from untrained.cli_report import report
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -257,6 +258,7 @@ app.command()(calibrate)
 app.command()(evolve)
 app.command()(figure)
 app.command()(search)
+app.command()(report)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
