@@ -19,9 +19,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from untrained.report.compare import Comparison, from_table, join, load_scores
+from untrained.report.setting_figures import lines
 from untrained.stats import best_of_n
 from untrained.studies.base import Case, Context, Study
-from untrained.studies.figures import one_panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -94,19 +94,13 @@ def draws(score: Floats, truth: Floats, size: int, n_draws: int) -> dict[str, fl
 
 def _draw(frame: pl.DataFrame) -> "Figure":
     """Truth of the chosen one against N, between choosing at random and choosing by training."""
-    figure, axes = one_panel()
-    rows = frame.filter(pl.col("subset") == "all", pl.col("how") == "closed_form").sort("n_drawn")
-    for proxy in rows["proxy"].unique(maintain_order=True).to_list():
-        mine = rows.filter(pl.col("proxy") == proxy)
-        axes.plot(mine["n_drawn"], mine["truth"], marker="o", label=proxy)
+    rows = frame.filter(pl.col("subset") == "all", pl.col("how") == "closed_form")
     one = rows.unique("n_drawn", keep="first", maintain_order=True)
-    axes.plot(one["n_drawn"], one["best"], color="black", linestyle="--", label="by training itself")
-    axes.plot(one["n_drawn"], one["random"], color="grey", linestyle=":", label="at random")
-    axes.set_xscale("log")
-    axes.set_xlabel("architectures drawn")
-    axes.set_ylabel("truth of the best-scored, expected")
-    axes.legend(frameon=False, fontsize=8)
-    return figure
+    bounds = (("by training itself", "best"), ("at random", "random"))
+    drawn = [rows.select("n_drawn", "truth", chosen="proxy")]
+    drawn += [one.select("n_drawn", truth=name, chosen=pl.lit(called)) for called, name in bounds]
+    labels = {"n_drawn": "architectures drawn", "truth": "expected truth of the one chosen"}
+    return lines(pl.concat(drawn), "n_drawn", "truth", group="chosen", log_x=True, labels=labels)
 
 
 STUDY = Study(
