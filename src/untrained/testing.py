@@ -155,7 +155,7 @@ def check_searcher(
     if bound.reads_scores:
         without = partial(bound.start, found, np.random.default_rng(0), budget)
         _require(_raises(BadInputError, without), "reading scores without a scorer must raise BadInputError")
-    before = np.random.get_state()[1].tobytes()  # type: ignore[index,union-attr]  # noqa: NPY002
+    before = np.random.get_state()[1].tobytes()  # type: ignore[index]  # noqa: NPY002
     played = partial(_asked, bound, found, budget)
     first = played(seed)
     for arch in first:
@@ -169,7 +169,7 @@ def check_searcher(
     _require(len(played(seed, violation=0.5)) == budget, "stops when constraints are missed")
     if about.make.several:
         _require(len(played(seed, objectives=3)) == budget, "stops with three objectives")
-    after = np.random.get_state()[1].tobytes()  # type: ignore[index,union-attr]  # noqa: NPY002
+    after = np.random.get_state()[1].tobytes()  # type: ignore[index]  # noqa: NPY002
     _require(before == after, "draws from numpy's global generator")
 
 

@@ -124,7 +124,7 @@ def _is_fresh(folder: Path, parts: Sequence[str]) -> bool:
         if path.name in parts:
             if not path.is_dir() or any(path.iterdir()):
                 return False
-        elif not path.name.startswith((".run.json.", ".bank.json.", ".evolve.json.", ".archs.")):
+        elif not path.name.startswith((".run.json.", ".bank.json.", ".evolve.json.", ".search.json.", ".archs.")):
             return False
     return True
 

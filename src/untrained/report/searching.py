@@ -79,8 +79,8 @@ class Searched:
         curves: see `search.curves.CURVES`. `best` is the objective of the best so far and `regret` how much that is
             behind the best known; `judge_best` is the best judge value so far, as the curves of the epsinas paper are;
             `judge_of_best` that of the best so far by the objective, which is what a user gets, and `judge_regret` how
-            much it is behind. With several objectives only `hypervolume`: the share, between the worst and the best value of each
-            objective that were met, that what was found so far dominates.
+            much it is behind. With several objectives only `hypervolume`: the share that what was found so far
+            dominates of the box between the worst and the best value met of each objective.
         best: the best architectures, or with several objectives the front; best first by the first objective.
         expected: of so many evaluations the expected best of as many architectures drawn at random without
             replacement, in closed form; None where not all is known.
