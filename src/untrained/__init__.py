@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from untrained.report.searching import Searched, run_search
     from untrained.search import SEARCHERS
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
+    from untrained.studies import STUDIES, StudyResult, read_study, study
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
 
@@ -25,6 +26,7 @@ __all__ = [
     "PROXIES",
     "SEARCHERS",
     "SPACES",
+    "STUDIES",
     "TABLES",
     "Arch",
     "Bank",
@@ -42,6 +44,7 @@ __all__ = [
     "Searched",
     "Space",
     "Status",
+    "StudyResult",
     "Task",
     "bank",
     "correlate",
@@ -53,9 +56,11 @@ __all__ = [
     "own_space",
     "proxy",
     "read_bank",
+    "read_study",
     "run_search",
     "score",
     "score_module",
+    "study",
 ]
 
 _HOMES = {
@@ -67,6 +72,7 @@ _HOMES = {
     "report.searching": ("Searched", "run_search"),
     "search": ("SEARCHERS",),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
+    "studies": ("STUDIES", "StudyResult", "read_study", "study"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),
 }
