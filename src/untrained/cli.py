@@ -29,6 +29,7 @@ from untrained.cli_options import (
     space_and_task,
     truths_of,
 )
+from untrained.cli_study import reproduce, studies, study
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -255,6 +256,9 @@ app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
 app.command()(figure)
+app.command()(study)
+app.command()(studies)
+app.command()(reproduce)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
