@@ -31,6 +31,7 @@ from untrained.cli_options import (
 )
 from untrained.cli_search import search, searchers
 from untrained.cli_report import report
+from untrained.cli_study import reproduce, studies, study
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -259,6 +260,9 @@ app.command()(evolve)
 app.command()(figure)
 app.command()(search)
 app.command()(report)
+app.command()(study)
+app.command()(studies)
+app.command()(reproduce)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
