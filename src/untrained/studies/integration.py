@@ -18,29 +18,33 @@ point: 0.5 of percents, 0.005 of fractions) of the best that there is; its media
 rounds get there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from untrained.errors import BadInputError
-from untrained.report.compare import Comparison, join, load_scores
+from untrained.engine.processes import count_workers, in_processes
+from untrained.errors import BadInputError, OutOfSpaceError
+from untrained.report.compare import Scores, from_table, load_scores
 from untrained.search import SEARCHERS, BoundSearcher
 from untrained.search.among import Among
 from untrained.search.objectives import Known
 from untrained.search.run import Job, run
 from untrained.spaces import FiniteSpace, Space
-from untrained.studies.base import Case, Context, Study, digest, rows_with_truth
+from untrained.studies.base import Case, Context, Study, digest
 from untrained.tables import Truth, load_truth
 from untrained.types import Arch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
+Parse: TypeAlias = Callable[[str], Arch]
 
 NONE = "none"
 VARIANTS = (  # searcher, whether it has a warm-up, whether it has a move
@@ -63,6 +67,7 @@ class Field:
     truth: Mapping[Arch, float]
     told: Known
     higher_is_better: bool
+    parse: Parse
 
     @property
     def sign(self) -> float:
@@ -90,37 +95,41 @@ class Variant:
 
 def _run(context: Context) -> pl.DataFrame:
     field = _field(context)
-    rows = []
-    for variant in _variants(context, field):
-        rows.append({**context.head("all"), **variant.columns, **_searched(context, field, variant)})
+    variants = list(_variants(context, field))
+    jobs = [_job(context, field, variant) for variant in variants]
+    rows = [
+        {**context.head("all"), **variant.columns, **_measured(field, variant, job, found, context.parameters["within"])}
+        for variant, job, found in zip(variants, jobs, _searched(context, jobs), strict=True)
+    ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _field(context: Context) -> Field:
     """The architectures that have a truth and something to tell searches."""
-    space, truth = context.space, context.truth
-    test = _by_arch(space, truth)
+    parse = cache(context.space.parse)
+    truth = context.truth
+    test = _by_arch(parse, truth)
     guide = str(context.parameters["guide"])
     file, _, column = guide.partition("#")
-    told = _by_arch(space, load_truth(file, column or None)) if guide else test
-    listed = [space.parse(text) for text in context.archs]
-    archs = tuple([arch for arch in listed if arch in test and arch in told])
+    told = _by_arch(parse, load_truth(file, column or None)) if guide else test
+    archs = tuple([arch for arch in map(parse, context.archs) if arch in test and arch in told])
     if len(archs) < 2:
         raise BadInputError(f"study {context.name}: {len(archs)} architectures have a truth and a guide, 2 are needed.")
-    name = guide or f"{truth.source} {truth.column}"
     higher = truth.higher_is_better
-    known = Known(name, {arch: told[arch] for arch in archs}, higher_is_better=higher)
-    return Field(space, archs, {arch: test[arch] for arch in archs}, known, higher)
+    known = Known(guide or truth.source, {arch: told[arch] for arch in archs}, higher_is_better=higher)
+    return Field(context.space, archs, {arch: test[arch] for arch in archs}, known, higher, parse)
 
 
-def _by_arch(space: Space, truth: Truth) -> dict[Arch, float]:
+def _by_arch(parse: Parse, truth: Truth) -> dict[Arch, float]:
     """One number for each architecture, the mean of its rows."""
     found: dict[Arch, list[float]] = {}
-    known = set(rows_with_truth(space, truth))
     for text, value in zip(truth.arch, truth.value.tolist(), strict=True):
-        if value == value and (text in known or space.format(space.parse(text)) in known):
-            found.setdefault(space.parse(text), []).append(value)
-    return {arch: float(np.mean(values)) for arch, values in found.items()}
+        if value == value:
+            try:
+                found.setdefault(parse(text), []).append(value)
+            except OutOfSpaceError:  # tables may have more than the space
+                continue
+    return {arch: float(np.mean(values)) if len(values) > 1 else values[0] for arch, values in found.items()}
 
 
 def _variants(context: Context, field: Field) -> Iterator[Variant]:
@@ -139,49 +148,67 @@ def _variants(context: Context, field: Field) -> Iterator[Variant]:
 def _proxies(context: Context, field: Field) -> list[Known]:
     """The scores of all architectures, of the caller's run folders as far as these have them."""
     asked = context.proxies(context.parameters["proxies"])
-    ready = [join(load_scores(folder), context.truth) for folder in context.scores]
-    found = {one.text: joined for one in asked for joined in ready if _has(joined, one.text, context.archs)}
+    wanted = set(field.archs)
+    found: dict[str, Known] = {}
+    for scores in map(load_scores, context.scores):
+        for name, known in _known(field, scores, [one.text for one in asked]).items():
+            if wanted.issubset(known.values):
+                found[name] = known
     missing = [Case({}, one) for one in asked if one.text not in found]
     for scored in context.score(missing) if missing else ():
-        joined = join(scored.table, context.truth)
-        found |= {text: joined for _, text in scored.cases}
+        found |= _known(field, from_table(scored.table), [name for _, name in scored.cases])
+    return [found[one.text] for one in asked]
+
+
+def _known(field: Field, scores: Scores, names: Sequence[str]) -> dict[str, Known]:
+    """Of these proxies the scores of architectures that are searched, NaN where undefined."""
     wanted = set(field.archs)
-    known = []
-    for one in asked:
-        joined = found[one.text]
-        values = joined.values[one.text].tolist()
-        of = {field.space.parse(text): value for text, value in zip(joined.arch, values, strict=True)}
-        scores = {arch: value for arch, value in of.items() if arch in wanted}
-        known.append(Known(one.text, scores, higher_is_better=joined.higher_is_better[one.text]))
-    return known
+    archs = [field.parse(text) for text in scores.arch]
+    found = {}
+    for name in names:
+        if name in scores.values:
+            values, scored = scores.values[name].tolist(), scores.scored[name].tolist()
+            of = {
+                arch: value
+                for arch, value, has in zip(archs, values, scored, strict=True)
+                if has and arch in wanted
+            }
+            found[name] = Known(name, of, higher_is_better=scores.higher_is_better[name])
+    return found
 
 
-def _has(joined: Comparison, proxy: str, archs: Sequence[str]) -> bool:
-    """Whether scores are those of a proxy, for every architecture."""
-    if proxy not in joined.values:
-        return False
-    scored = {arch for arch, has in zip(joined.arch, joined.scored[proxy].tolist(), strict=True) if has}
-    return scored.issuperset(archs)
+def _searched(context: Context, jobs: Sequence[Job]) -> list[pl.DataFrame]:
+    """The evaluations of every search, in processes; each has a folder, where it goes on if it was killed."""
+    folder = context.folder / "searches"
+    folder.mkdir(exist_ok=True)
+    n_workers = count_workers(context.workers)
+    found: dict[int, pl.DataFrame] = {}
+    for done in in_processes(_search, list(enumerate(jobs)), 1, (folder,), n_workers, lambda: None):
+        found |= done
+        if context.progress:
+            context.progress(sum(jobs[i].budget * jobs[i].rounds for i in found), sum(j.budget * j.rounds for j in jobs))
+    return [found[i] for i in range(len(jobs))]
 
 
-def _searched(context: Context, field: Field, variant: Variant) -> dict[str, Any]:
-    """Run a variant, or find it in the folder, and measure it."""
-    job = _job(context, field, variant)
-    folder = context.folder / "searches" / digest(job.protocol | {"undefined": variant.undefined})
-    folder.parent.mkdir(exist_ok=True)
-    found = run(job, out=folder, workers=context.workers, progress=context.progress)
-    archs = {text: field.space.parse(text) for text in found["arch"].unique().to_list()}
-    values = np.array([field.truth[archs[text]] for text in found["arch"].to_list()])
+def _search(numbered: Sequence[tuple[int, Job]], folder: Path) -> dict[int, pl.DataFrame]:
+    return {i: run(job, out=folder / digest(job.protocol | _draws(job)), workers=1) for i, job in numbered}
+
+
+def _draws(job: Job) -> dict[str, str]:
+    """What of a job its protocol does not say: what it draws from."""
+    return {"draws": digest([str(arch.code) for arch in job.space]) if isinstance(job.space, Among) else ""}
+
+
+def _measured(field: Field, variant: Variant, job: Job, found: pl.DataFrame, within: float) -> dict[str, Any]:
+    values = np.array([field.truth[field.parse(text)] for text in found["arch"].to_list()])
     best = np.maximum.accumulate(field.sign * values.reshape(job.rounds, job.budget), axis=1)
-    scores = [np.nan] if variant.proxy is None else list(variant.proxy.values.values())
-    defined = int(np.isfinite(scores).sum())
-    return {
-        "n_total": len(field.archs),
-        "n_defined": defined if variant.proxy is not None else None,
-        "coverage": defined / len(field.archs) if variant.proxy is not None else None,
-        "evaluated_undefined_percent": 100 * found["score"].is_null().mean() if variant.proxy is not None else None,
-        **measures(best, field, context.parameters["within"]),
-    }
+    about: dict[str, Any] = {"n_total": len(field.archs)}
+    about |= dict.fromkeys(("n_defined", "coverage", "evaluated_undefined_percent"))
+    if variant.proxy is not None:
+        about["n_defined"] = sum(value == value for value in variant.proxy.values.values())
+        about["coverage"] = about["n_defined"] / len(field.archs)
+        about["evaluated_undefined_percent"] = 100 * found["score"].null_count() / len(found)
+    return {**about, **measures(best, field, within)}
 
 
 def _job(context: Context, field: Field, variant: Variant) -> Job:
