@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from untrained.engine import ScoreTable
 from untrained.engine.aggregate import aggregate, keys_of, read_pool
 from untrained.engine.store import read_aggregates, read_archs, read_rows, read_run
+from untrained.engine.worker import Row
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
 from untrained.spaces import SPACES, ModuleSpace, Space, find_space
@@ -203,7 +204,21 @@ def join(scores: ScoreTable | Scores | Path | str, truth: Truth) -> Comparison:
     )
 
 
-def _from_run(folder: Path) -> Scores:
+class RunRows(NamedTuple):
+    """How every architecture of a run folder was scored: for each proxy a row for each, None where it was not run."""
+
+    space: Space
+    archs: list[str]
+    rows: dict[str, list[Row | None]]
+    higher_is_better: dict[str, bool]
+
+
+def rows_of_run(folder: Path) -> RunRows:
+    """The rows of a run folder by proxy and architecture, those of its aggregates too.
+
+    Raises:
+        RunConflictError: no run there, or one that cannot be read.
+    """
     run = read_run(folder)
     protocol, aggregates = run["protocol"], read_aggregates(run)
     space = find_space(protocol["space"])
@@ -211,18 +226,23 @@ def _from_run(folder: Path) -> Scores:
         space = space.of(protocol["task"]["input_shape"], protocol["task"]["n_classes"])
     texts, rows = read_archs(folder), read_rows(folder)
     keys = keys_of(space, texts, protocol)
-    scopes = {name: Scope(about["scope"]) for name, about in {**protocol["proxies"], **aggregates}.items()}
     for name, about in aggregates.items():
         pool = read_pool(Path(about["pool"]), {name: about}, space, protocol) if about["pool"] else None
         made, _ = aggregate(name, about, protocol, rows, keys, pool)
         rows |= {(name, key): row for key, row in made.items()}
-    values, scored = {}, {}
-    for name, scope in scopes.items():
-        found = [rows.get((name, key)) for key in keys[scope]]
-        values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
-        scored[name] = np.array([row is not None for row in found], bool)
-    directions = {name: about["higher_is_better"] for name, about in {**protocol["proxies"], **aggregates}.items()}
-    return Scores(str(folder), space.name, tuple(texts), values, scored, directions)
+    every = {**protocol["proxies"], **aggregates}
+    found = {name: [rows.get((name, key)) for key in keys[Scope(about["scope"])]] for name, about in every.items()}
+    return RunRows(space, texts, found, {name: about["higher_is_better"] for name, about in every.items()})
+
+
+def _from_run(folder: Path) -> Scores:
+    run = rows_of_run(folder)
+    values = {
+        name: np.array([np.nan if row is None or row.value is None else row.value for row in found])
+        for name, found in run.rows.items()
+    }
+    scored = {name: np.array([row is not None for row in found], bool) for name, found in run.rows.items()}
+    return Scores(str(folder), run.space.name, tuple(run.archs), values, scored, run.higher_is_better)
 
 
 def _from_csv(path: Path) -> Scores:

@@ -48,7 +48,8 @@ class Case:
     """One thing to score and to compare with training.
 
     `setting` becomes columns of the table; every case of a table has the same. `proxy` is one proxy or aggregate, bound
-    or as text, where what it does not say is as published for the space; `batch`, `batch_size` and `task` as there, None for those of the study's caller.
+    or as text, where what it does not say is as published for the space. `batch`, `batch_size` and `task` are those of
+    `score`, None for those of the study's caller.
     """
 
     setting: Setting
@@ -116,7 +117,7 @@ class Context:
         return self.given_truth
 
     def proxies(self, text: str) -> list[Asked]:
-        """Proxies and aggregates of a text, none of an empty one; what it does not say is as published for the space."""
+        """Proxies and aggregates of a text, which may be empty; what it does not say is as published for the space."""
         return parse_asked(text, self.space.published) if text.strip() else []
 
     def score(self, cases: Sequence[Case], *, archs: Sequence[str] | None = None) -> "Iterator[Scored]":
