@@ -29,6 +29,7 @@ from untrained.cli_options import (
     space_and_task,
     truths_of,
 )
+from untrained.cli_search import search, searchers
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -255,9 +256,11 @@ app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
 app.command()(figure)
+app.command()(search)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
+app.command()(searchers)
 
 
 @app.command()
