@@ -21,6 +21,7 @@ rounds get there.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -31,10 +32,12 @@ from numpy.typing import NDArray
 from untrained.engine.processes import count_workers, in_processes
 from untrained.errors import BadInputError, OutOfSpaceError
 from untrained.report.compare import Scores, from_table, load_scores
+from untrained.report.figure_style import COLOURS, dress, legend, sheet
 from untrained.search import SEARCHERS, BoundSearcher
 from untrained.search.among import Among
 from untrained.search.objectives import Known
-from untrained.search.run import Job, run
+from untrained.search.rounds import Job
+from untrained.search.run import run
 from untrained.spaces import FiniteSpace, Space
 from untrained.studies.base import Case, Context, Study, digest
 from untrained.tables import Truth, load_truth
@@ -98,7 +101,11 @@ def _run(context: Context) -> pl.DataFrame:
     variants = list(_variants(context, field))
     jobs = [_job(context, field, variant) for variant in variants]
     rows = [
-        {**context.head("all"), **variant.columns, **_measured(field, variant, job, found, context.parameters["within"])}
+        {
+            **context.head("all"),
+            **variant.columns,
+            **_measured(field, variant, job, found, context.parameters["within"]),
+        }
         for variant, job, found in zip(variants, jobs, _searched(context, jobs), strict=True)
     ]
     return pl.DataFrame(rows, infer_schema_length=None)
@@ -151,9 +158,8 @@ def _proxies(context: Context, field: Field) -> list[Known]:
     wanted = set(field.archs)
     found: dict[str, Known] = {}
     for scores in map(load_scores, context.scores):
-        for name, known in _known(field, scores, [one.text for one in asked]).items():
-            if wanted.issubset(known.values):
-                found[name] = known
+        known = _known(field, scores, [one.text for one in asked])
+        found |= {name: one for name, one in known.items() if wanted.issubset(one.values)}
     missing = [Case({}, one) for one in asked if one.text not in found]
     for scored in context.score(missing) if missing else ():
         found |= _known(field, from_table(scored.table), [name for _, name in scored.cases])
@@ -168,11 +174,7 @@ def _known(field: Field, scores: Scores, names: Sequence[str]) -> dict[str, Know
     for name in names:
         if name in scores.values:
             values, scored = scores.values[name].tolist(), scores.scored[name].tolist()
-            of = {
-                arch: value
-                for arch, value, has in zip(archs, values, scored, strict=True)
-                if has and arch in wanted
-            }
+            of = {arch: value for arch, value, has in zip(archs, values, scored, strict=True) if has and arch in wanted}
             found[name] = Known(name, of, higher_is_better=scores.higher_is_better[name])
     return found
 
@@ -186,12 +188,14 @@ def _searched(context: Context, jobs: Sequence[Job]) -> list[pl.DataFrame]:
     for done in in_processes(_search, list(enumerate(jobs)), 1, (folder,), n_workers, lambda: None):
         found |= done
         if context.progress:
-            context.progress(sum(jobs[i].budget * jobs[i].rounds for i in found), sum(j.budget * j.rounds for j in jobs))
+            context.progress(
+                sum(jobs[i].budget * jobs[i].rounds for i in found), sum(j.budget * j.rounds for j in jobs)
+            )
     return [found[i] for i in range(len(jobs))]
 
 
 def _search(numbered: Sequence[tuple[int, Job]], folder: Path) -> dict[int, pl.DataFrame]:
-    return {i: run(job, out=folder / digest(job.protocol | _draws(job)), workers=1) for i, job in numbered}
+    return {i: run(job, out=folder / digest(job.protocol | _draws(job)), workers=1).evaluations for i, job in numbered}
 
 
 def _draws(job: Job) -> dict[str, str]:
@@ -252,7 +256,7 @@ def measures(best: Floats, field: Field, within: float) -> dict[str, Any]:
         "final_q25": float(low[-1]),
         "final_q75": float(high[-1]),
         "regret_median": float(top - np.median(final)),
-        "regret_mean": float(top - final.mean()),
+        "regret_mean": float(np.mean(top - final)),
         "evaluations_to_within_median": middle if np.isfinite(middle) else None,
         "reached_within_percent": float(100 * near.any(axis=1).mean()),
         **{name: curve.tolist() for name, curve in curves.items()},
@@ -261,32 +265,32 @@ def measures(best: Floats, field: Field, within: float) -> dict[str, Any]:
 
 def draw(frame: pl.DataFrame) -> "Figure":
     """Median and quartiles of the best so far: a panel for each searcher, a curve for each variant, as in the paper."""
-    from matplotlib.figure import Figure
-
     searchers = frame["searcher"].unique(maintain_order=True).to_list()
-    figure = Figure(figsize=(5.2 * len(searchers), 4.2), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(searchers), sharey=True))
+    figure, panels = sheet(5.2 * len(searchers), 4.2, 1, len(searchers), sharey=True)
     for axes, searcher in zip(panels, searchers, strict=True):
-        for row in frame.filter(pl.col("searcher") == searcher).iter_rows(named=True):
+        variants = frame.filter(pl.col("searcher") == searcher).iter_rows(named=True)
+        for row, colour in zip(variants, cycle(COLOURS), strict=False):
             median, low, high = (np.array(row[name]) for name in CURVES)
             steps = np.arange(1, len(median) + 1)
-            line = axes.plot(steps, median, linestyle=":" if row["undefined"] == "omit" else "-", label=_label(row))
-            axes.fill_between(steps, low, high, alpha=0.12, linewidth=0, color=line[0].get_color())
-        axes.set_title(searcher.replace("_", " "), loc="left")
-        axes.set_xlabel("networks trained")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25, linewidth=0.5)
-        axes.legend(frameon=False, fontsize=8)
+            style = ":" if row["undefined"] == "omit" else "-"
+            axes.plot(steps, median, linestyle=style, color=colour, label=_label(row))
+            axes.fill_between(steps, low, high, alpha=0.15, linewidth=0, color=colour)
+        dress(
+            axes,
+            x="networks trained",
+            y="" if axes is not panels[0] else "best so far",
+            title=searcher.replace("_", " "),
+        )
+        legend(axes)
     ends = np.array([row for name in CURVES for row in frame[name].list.last().to_list()])
-    starts = np.array(frame[CURVES[0]].list.slice(4, 1).list.first().to_list())
-    panels[0].set_ylim(*_limits(starts, ends))
-    panels[0].set_ylabel("best so far")
+    fifth = np.array([curve[min(4, len(curve) - 1)] for curve in frame[CURVES[0]].to_list()])
+    panels[0].set_ylim(*_limits(fifth, ends))
     return figure
 
 
-def _limits(starts: Floats, ends: Floats) -> tuple[float, float]:
+def _limits(fifth: Floats, ends: Floats) -> tuple[float, float]:
     """From the medians after five networks to where curves end: what comes before would flatten all the rest."""
-    values = np.concatenate([starts, ends])
+    values = np.concatenate([fifth, ends])
     room = 0.05 * (values.max() - values.min()) or 1.0
     return float(values.min() - room), float(values.max() + room)
 

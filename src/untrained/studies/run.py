@@ -238,4 +238,3 @@ def _read(folder: Path) -> dict[str, Any]:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"protocol", "calls"} <= stored.keys():
         raise RunConflictError(f"{folder / 'study.json'} is not of this version of untrained. Choose another --out.")
     return stored
-
