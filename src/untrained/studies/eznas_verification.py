@@ -46,7 +46,8 @@ def _run(context: Context) -> pl.DataFrame:
     for name, table in PUBLISHED.items():
         try:
             row = _of_row(context, table, given)
-            found = _measured(row, name, [scores for scores in ready if scores.space == row.space.name])
+            of_space = [scores for scores in ready if (scores.space or context.space.name) == row.space.name]
+            found = _measured(row, name, of_space)
             note = row.truth.source
         except DataMissingError as missing:  # the reason stands in the table
             found = pl.DataFrame([{**context.head("all"), "space": table.space, "row": name}])
