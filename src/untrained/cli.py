@@ -30,6 +30,7 @@ from untrained.cli_options import (
     truths_of,
 )
 from untrained.cli_search import search, searchers
+from untrained.cli_study import reproduce, studies, study
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -257,6 +258,9 @@ app.command()(calibrate)
 app.command()(evolve)
 app.command()(figure)
 app.command()(search)
+app.command()(study)
+app.command()(studies)
+app.command()(reproduce)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
