@@ -31,6 +31,7 @@ from untrained.cli_options import (
 )
 from untrained.cli_search import search, searchers
 from untrained.cli_study import reproduce, studies, study
+from untrained.cli_report import report
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -261,6 +262,7 @@ app.command()(search)
 app.command()(study)
 app.command()(studies)
 app.command()(reproduce)
+app.command()(report)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
