@@ -26,11 +26,15 @@ def report(
         list[str] | None,
         typer.Option(help="Column of a csv file, one for each --against; commas join columns of separate trainings."),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the page; the space's if not given.", show_default=False)] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Of the page; the space's if not given.", show_default=False)
+    ] = None,
     points: Annotated[
         int, typer.Option(min=1, help="Architectures in the interactive part; of more, a sample. Tables read all.")
     ] = 20_000,
-    partial: Annotated[bool, typer.Option("--partial", help="Show folders of scores although some are missing.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Show folders of scores although some are missing.")
+    ] = False,
 ) -> None:
     """Make one HTML file of runs: tables, a plot with every architecture and its cell, and where all of it comes from.
 
@@ -54,7 +58,5 @@ def _truths(specs: list[str], columns: list[str] | None) -> "list[Truth]":
 
     columns = columns or [""] * len(specs)
     if len(columns) != len(specs):
-        raise BadInputError(
-            f"{len(columns)} --column for {len(specs)} --against; give one for each ('' for a table)."
-        )
+        raise BadInputError(f"{len(columns)} --column for {len(specs)} --against; give one for each ('' for a table).")
     return [load_truth(spec, name or None) for spec, name in zip(specs, columns, strict=True)]
