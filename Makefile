@@ -21,10 +21,10 @@ demo: .venv/.demo ## rank all of NAS-Bench-201 and say how far the ranking can b
 	@$(BIN)/untrained demo
 
 test: .venv/.dev ## run the tests, except the slow ones
-	@$(BIN)/pytest -n 2 -m "not slow"
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
 
 test-all: .venv/.dev ## run all tests
-	@$(BIN)/pytest -n 2 --hypothesis-profile=thorough
+	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=thorough
 
 check: .venv/.dev ## lint, formatting, types, layers
 	@$(BIN)/ruff check .

@@ -29,6 +29,8 @@ from untrained.cli_options import (
     space_and_task,
     truths_of,
 )
+from untrained.cli_search import search, searchers
+from untrained.cli_report import report
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -255,9 +257,12 @@ app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
 app.command()(figure)
+app.command()(search)
+app.command()(report)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
+app.command()(searchers)
 
 
 @app.command()

@@ -9,7 +9,7 @@ Each raises AssertionError, saying what is broken, or returns None:
 import itertools
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from untrained.programs.tree import Kind
 from untrained.proxies import BoundProxy, Needs, Network, NoScore, Proxy
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.tables import Table
-from untrained.types import Batch, Outcome, Scope, Status, Task
+from untrained.types import Arch, Batch, Outcome, Scope, Status, Task
 
 
 def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
@@ -108,11 +108,17 @@ def check_proxy(
     worked = [(row.value, row.status) for row in rows]
     _require(worked == alone, f"{bound.text}: the engine gives {worked}, a direct call {alone}")
     if about.scope is not Scope.CODE:
-        classes = found.unique(found.sample(np.random.default_rng(seed), 300), about.scope).values()
-        for first, second, *_ in [members for members in classes if len(members) > 1][:n]:
+        for first, second in _twins(found, about.scope, seed)[:n]:
             values = [_values(bound(Network(found.graph(arch, task)), batch)) for arch in (first, second)]
             message = f"{bound.text} differs between {found.format(first)} and {found.format(second)}: {values}"
             _require(values[0] == values[1], message)
+
+
+@cache
+def _twins(space: Space, scope: Scope, seed: int) -> tuple[tuple[Arch, Arch], ...]:
+    """Pairs of architectures of one key among 300 drawn, one pair of each such key; the same for all proxies."""
+    classes = space.unique(space.sample(np.random.default_rng(seed), 300), scope).values()
+    return tuple((first, second) for first, second, *_ in (members for members in classes if len(members) > 1))
 
 
 def check_table(table: Table) -> None:

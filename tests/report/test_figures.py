@@ -42,7 +42,7 @@ def test_labels_say_how_many_and_the_coverage() -> None:
     assert "undefined last" in scatter(FOUND.under("worst"), "mine").axes[1].get_title(loc="left")
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(st.floats(-5, 5) | st.just(NAN), st.booleans()), min_size=3, max_size=40), st.booleans())
 def test_points_and_undefined_marks_are_all_that_were_scored(rows: list[tuple[float, bool]], log: bool) -> None:
     score, scored = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
@@ -116,7 +116,7 @@ def test_an_unknown_colour_is_refused() -> None:
 # Ranks ------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(st.lists(st.tuples(st.integers(0, 8) | st.none(), st.integers(0, 8)), min_size=3, max_size=80), st.booleans())
 def test_ranks_are_those_of_scipy_and_the_box_holds_the_share_said(rows: list[Any], lower: bool) -> None:
     score = np.array([NAN if row[0] is None else row[0] for row in rows])

@@ -54,7 +54,7 @@ def test_bars_are_the_counts_in_percent_and_the_label_says_how_many() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["defined", "undefined", "failed"]
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(list(Status)), st.integers(1, 99)), min_size=1))
 def test_parts_add_up_to_all(rows: list[tuple[str, Status, int]]) -> None:
     frame = pl.DataFrame([(a, str(b), n) for a, b, n in rows], schema=["proxy", "status", "n"], orient="row")

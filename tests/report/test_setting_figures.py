@@ -61,7 +61,7 @@ def test_values_on_both_sides_of_zero_have_colours_on_both_sides() -> None:
     assert (image.get_clim(), image.get_cmap().name) == ((-1, 1), "PuOr")
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(st.dictionaries(st.tuples(st.integers(-3, 3), st.integers(-3, 3)), st.floats(-1, 1) | st.none(), min_size=1))
 def test_every_row_of_a_frame_is_in_the_grid_once(cells: dict[tuple[int, int], float | None]) -> None:
     frame = pl.DataFrame(

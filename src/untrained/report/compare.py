@@ -2,9 +2,9 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations, compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,21 @@ class Comparison:
         """The truth, turned so that higher is better."""
         return self.truth_value if self.truth.higher_is_better else -self.truth_value
 
+    def among(self, archs: Collection[str]) -> "Comparison":
+        """What was compared of these architectures only, not measured yet."""
+        kept = np.array([arch in archs for arch in self.arch], bool)
+        return replace(
+            self,
+            agreements={},
+            pairs={},
+            arch=tuple(compress(self.arch, kept)),
+            values={name: column[kept] for name, column in self.values.items()},
+            scored={name: has[kept] for name, has in self.scored.items()},
+            truth_value=self.truth_value[kept],
+            clusters=self.clusters[kept],
+            runs=None if self.runs is None else self.runs[kept],
+        )
+
     def under(self, undefined: Undefined, *, level: float = 0.95) -> "Comparison":
         """The same comparison under another policy for undefined scores, or at another level."""
         found = {
@@ -88,7 +103,8 @@ class Comparison:
 class Scores:
     """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up.
 
-    `scored` is False where a proxy was never run on an architecture.
+    `scored` is False where a proxy was never run on an architecture. `reasons`, of run folders alone, says for each
+    proxy why there is no number, empty where there is one or nothing is known.
     """
 
     source: str
@@ -97,6 +113,7 @@ class Scores:
     values: Mapping[str, NDArray[np.float64]]
     scored: Mapping[str, NDArray[np.bool_]]
     higher_is_better: Mapping[str, bool]
+    reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load_scores(source: Path | str) -> Scores:
@@ -222,12 +239,16 @@ def rows_of_run(folder: Path) -> RunRows:
 
 def _from_run(folder: Path) -> Scores:
     run = rows_of_run(folder)
-    values = {
-        name: np.array([np.nan if row is None or row.value is None else row.value for row in found])
-        for name, found in run.rows.items()
-    }
-    scored = {name: np.array([row is not None for row in found], bool) for name, found in run.rows.items()}
-    return Scores(str(folder), run.space.name, tuple(run.archs), values, scored, run.higher_is_better)
+    values, scored, reasons = {}, {}, {}
+    for name, found in run.rows.items():
+        values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
+        scored[name] = np.array([row is not None for row in found], bool)
+        reasons[name] = ["" if row is None or row.value is not None else _reason(row) for row in found]
+    return Scores(str(folder), run.space.name, tuple(run.archs), values, scored, run.higher_is_better, reasons)
+
+
+def _reason(row: Row) -> str:
+    return f"{row.status}: {row.detail}" if row.detail else row.status
 
 
 def _from_csv(path: Path) -> Scores:
