@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from untrained.engine.bank import Bank, bank, read_bank
     from untrained.proxies import PROXIES, Network, proxy
     from untrained.report import Comparison, Discovery, Leaderboard, correlate, discover, leaderboard
+    from untrained.report.searching import Searched, run_search
+    from untrained.search import SEARCHERS
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
+    from untrained.studies import STUDIES, StudyResult, read_study, study
     from untrained.tables import TABLES, load_truth
     from untrained.types import Arch, Batch, Outcome, Scope, Score, Status, Task
 
 __all__ = [
     "PROXIES",
+    "SEARCHERS",
     "SPACES",
+    "STUDIES",
     "TABLES",
     "Arch",
     "Bank",
@@ -36,8 +41,10 @@ __all__ = [
     "Scope",
     "Score",
     "ScoreTable",
+    "Searched",
     "Space",
     "Status",
+    "StudyResult",
     "Task",
     "bank",
     "correlate",
@@ -49,8 +56,11 @@ __all__ = [
     "own_space",
     "proxy",
     "read_bank",
+    "read_study",
+    "run_search",
     "score",
     "score_module",
+    "study",
 ]
 
 _HOMES = {
@@ -59,7 +69,10 @@ _HOMES = {
     "engine.bank": ("Bank", "bank", "read_bank"),
     "proxies": ("PROXIES", "Network", "proxy"),
     "report": ("Comparison", "Discovery", "Leaderboard", "correlate", "discover", "leaderboard"),
+    "report.searching": ("Searched", "run_search"),
+    "search": ("SEARCHERS",),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
+    "studies": ("STUDIES", "StudyResult", "read_study", "study"),
     "tables": ("TABLES", "load_truth"),
     "types": ("Arch", "Batch", "Outcome", "Scope", "Score", "Status", "Task"),
 }

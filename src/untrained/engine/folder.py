@@ -106,7 +106,7 @@ def claim(folder: Path, what: str, parts: Sequence[str]) -> None:
     Raises:
         RunConflictError: it holds something that does not come from a call that was killed before its first file.
     """
-    if folder.exists() and not _is_fresh(folder, parts):
+    if folder.exists() and not _is_fresh(folder, what, parts):
         raise RunConflictError(f"{folder} exists and is no {what} folder. Choose another --out, or empty it.")
     make(folder, parts)
 
@@ -117,14 +117,14 @@ def make(folder: Path, parts: Sequence[str]) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
 
 
-def _is_fresh(folder: Path, parts: Sequence[str]) -> bool:
+def _is_fresh(folder: Path, what: str, parts: Sequence[str]) -> bool:
     if not folder.is_dir():
         return False
     for path in folder.iterdir():
         if path.name in parts:
             if not path.is_dir() or any(path.iterdir()):
                 return False
-        elif not path.name.startswith((".run.json.", ".bank.json.", ".evolve.json.", ".archs.")):
+        elif not path.name.startswith((f".{what}.json.", ".archs.")):
             return False
     return True
 

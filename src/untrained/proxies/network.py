@@ -1,5 +1,6 @@
 """One network as proxies see it: read-only, with everything that several proxies read computed once."""
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,7 @@ class Network:
         self.graph = graph
         self.borrowed_seconds = 0.0
         self.expects_activation_grads = False
-        self._responses: dict[tuple[str, float, str], NDArray[Any]] = {}
+        self._responses: dict[tuple[str, float, str], tuple[NDArray[Any], float]] = {}  # with the seconds they took
         self._mode_responses: dict[tuple[str, Mode], Response] = {}
         self._models: dict[tuple[str, int, str, str], Model] = {}
 
@@ -137,9 +138,12 @@ class Network:
                 another kind or size of input.
         """
         key = (batch.digest, weight, dtype)
-        if key not in self._responses:
-            self._responses[key] = self._respond(batch, weight, dtype)
-        return self._responses[key]
+        if key in self._responses:
+            self.borrowed_seconds += self._responses[key][1]
+        else:
+            start = time.perf_counter()
+            self._responses[key] = self._respond(batch, weight, dtype), time.perf_counter() - start
+        return self._responses[key][0]
 
     def mode_responses(self, batch: Batch, modes: "Iterable[Mode]") -> "dict[Mode, Response]":
         """The first output in each mode, see `modes.respond`: one number per image.

@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from untrained.engine import ScoreTable
 from untrained.engine.aggregate import aggregate, keys_of, read_pool
 from untrained.engine.store import read_aggregates, read_archs, read_rows, read_run
+from untrained.engine.worker import Row
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError, UnknownNameError
 from untrained.proxies import parse_proxies
 from untrained.spaces import SPACES, ModuleSpace, Space, find_space
@@ -55,6 +56,21 @@ class Comparison:
         """The truth, turned so that higher is better."""
         return self.truth_value if self.truth.higher_is_better else -self.truth_value
 
+    def among(self, archs: Collection[str]) -> "Comparison":
+        """What was compared of these architectures only, not measured yet."""
+        kept = np.array([arch in archs for arch in self.arch], bool)
+        return replace(
+            self,
+            agreements={},
+            pairs={},
+            arch=tuple(compress(self.arch, kept)),
+            values={name: column[kept] for name, column in self.values.items()},
+            scored={name: has[kept] for name, has in self.scored.items()},
+            truth_value=self.truth_value[kept],
+            clusters=self.clusters[kept],
+            runs=None if self.runs is None else self.runs[kept],
+        )
+
     def under(self, undefined: Undefined, *, level: float = 0.95) -> "Comparison":
         """The same comparison under another policy for undefined scores, or at another level."""
         found = {
@@ -87,7 +103,8 @@ class Comparison:
 class Scores:
     """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up.
 
-    `scored` is False where a proxy was never run on an architecture.
+    `scored` is False where a proxy was never run on an architecture. `reasons`, of run folders alone, says for each
+    proxy why there is no number, empty where there is one or nothing is known.
     """
 
     source: str
@@ -96,6 +113,7 @@ class Scores:
     values: Mapping[str, NDArray[np.float64]]
     scored: Mapping[str, NDArray[np.bool_]]
     higher_is_better: Mapping[str, bool]
+    reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load_scores(source: Path | str) -> Scores:
@@ -188,7 +206,21 @@ def join(scores: ScoreTable | Scores | Path | str, truth: Truth) -> Comparison:
     )
 
 
-def _from_run(folder: Path) -> Scores:
+class RunRows(NamedTuple):
+    """How every architecture of a run folder was scored: for each proxy a row for each, None where it was not run."""
+
+    space: Space
+    archs: list[str]
+    rows: dict[str, list[Row | None]]
+    higher_is_better: dict[str, bool]
+
+
+def rows_of_run(folder: Path) -> RunRows:
+    """The rows of a run folder by proxy and architecture, those of its aggregates too.
+
+    Raises:
+        RunConflictError: no run there, or one that cannot be read.
+    """
     run = read_run(folder)
     protocol, aggregates = run["protocol"], read_aggregates(run)
     space = find_space(protocol["space"])
@@ -196,18 +228,27 @@ def _from_run(folder: Path) -> Scores:
         space = space.of(protocol["task"]["input_shape"], protocol["task"]["n_classes"])
     texts, rows = read_archs(folder), read_rows(folder)
     keys = keys_of(space, texts, protocol)
-    scopes = {name: Scope(about["scope"]) for name, about in {**protocol["proxies"], **aggregates}.items()}
     for name, about in aggregates.items():
         pool = read_pool(Path(about["pool"]), {name: about}, space, protocol) if about["pool"] else None
         made, _ = aggregate(name, about, protocol, rows, keys, pool)
         rows |= {(name, key): row for key, row in made.items()}
-    values, scored = {}, {}
-    for name, scope in scopes.items():
-        found = [rows.get((name, key)) for key in keys[scope]]
+    every = {**protocol["proxies"], **aggregates}
+    found = {name: [rows.get((name, key)) for key in keys[Scope(about["scope"])]] for name, about in every.items()}
+    return RunRows(space, texts, found, {name: about["higher_is_better"] for name, about in every.items()})
+
+
+def _from_run(folder: Path) -> Scores:
+    run = rows_of_run(folder)
+    values, scored, reasons = {}, {}, {}
+    for name, found in run.rows.items():
         values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
         scored[name] = np.array([row is not None for row in found], bool)
-    directions = {name: about["higher_is_better"] for name, about in {**protocol["proxies"], **aggregates}.items()}
-    return Scores(str(folder), space.name, tuple(texts), values, scored, directions)
+        reasons[name] = ["" if row is None or row.value is not None else _reason(row) for row in found]
+    return Scores(str(folder), run.space.name, tuple(run.archs), values, scored, run.higher_is_better, reasons)
+
+
+def _reason(row: Row) -> str:
+    return f"{row.status}: {row.detail}" if row.detail else row.status
 
 
 def _from_csv(path: Path) -> Scores:

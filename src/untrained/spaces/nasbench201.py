@@ -4,10 +4,13 @@ Source: Dong and Yang 2020, "NAS-Bench-201: Extending the Scope of Reproducible 
 
 Order. A code holds one operation number for each edge; edges are ordered (0,1) (0,2) (1,2) (0,3) (1,3) (2,3), as in
 the text form, and operations as in OPERATIONS. Architecture i has the base-5 digits of i as its code, first edge
-most significant. The indices of the official files are another order and belong to the tables.
+most significant. The official files have another order, which `NasBench201.official_order` gives.
 """
 
+import itertools
+import random
 import re
+from functools import cache
 from typing import TYPE_CHECKING, ClassVar, final
 
 from untrained.errors import OutOfSpaceError
@@ -54,6 +57,25 @@ class NasBench201(FiniteSpace):
         for digit in self._code(arch):
             i = i * len(OPERATIONS) + digit
         return i
+
+    def official_order(self) -> tuple[Arch, ...]:
+        """All cells in the order of the official files, where "the first 5,000 cells" of papers are the first.
+
+        The benchmark's authors listed the operations on the edges in the order none, skip, 1x1, 3x3, pool, the last
+        edge changing fastest, and shuffled the list with Python's generator and seed 88.
+
+        >>> SPACE.format(SPACE.official_order()[0])
+        '|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|'
+        """
+        return tuple([Arch(self.name, code) for code in _official_indices()])
+
+    def official_index(self, arch: Arch) -> int:
+        """The number of an architecture in the official files: official_order()[official_index(arch)] == arch.
+
+        >>> SPACE.official_index(SPACE[0])
+        1651
+        """
+        return _official_indices()[self._code(arch)]
 
     def graph(self, arch: Arch, task: Task | None = None) -> Graph:
         """The network; outputs are the pooled features and the logits."""
@@ -120,6 +142,13 @@ class NasBench201(FiniteSpace):
             if not 0 <= op < len(OPERATIONS):
                 raise OutOfSpaceError(f"nasbench201 has operations 0 to 4, got {op} on edge {edge} of {code}.")
         return code
+
+
+@cache
+def _official_indices() -> dict[tuple[int, ...], int]:
+    codes = list(itertools.product(range(len(OPERATIONS)), repeat=len(EDGES)))
+    random.Random(88).shuffle(codes)
+    return {code: i for i, code in enumerate(codes)}
 
 
 def _cell(shape: Shape, code: tuple[int, ...]) -> Graph:

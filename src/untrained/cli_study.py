@@ -1,0 +1,1 @@
+"""`untrained study`, `untrained studies`, `untrained reproduce`. Parse, call, print."""

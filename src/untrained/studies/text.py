@@ -1,0 +1,66 @@
+"""Tables of studies as Markdown: what people read, with the published figures beside ours."""
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from untrained.studies.base import COUNTS, HEAD, MEASURES, Study
+
+if TYPE_CHECKING:
+    from untrained.studies.run import StudyResult
+
+_DIGITS = {"coverage": 3, "seconds": 1, "top10_in_top10_percent": 1, "top64_in_top5_count": 0}
+
+
+def markdown(result: "StudyResult", study: Study) -> str:
+    """Title, protocol and table of a study.
+
+    Of measures with an interval the value and the interval stand in one cell.
+    """
+    about = result.protocol
+    truth = about["truth"]
+    lines = [
+        f"# {result.title}: {result.space}",
+        "",
+        f"- Source: {study.source}.",
+        f"- Architectures: {about['archs']['n']:,}. Truth: {truth['name'] if truth else 'none'}.",
+        f"- Parameters: {', '.join(f'{k} = {v}' for k, v in about['parameters'].items()) or 'none'}.",
+        "",
+        table(result.frame),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def table(frame: pl.DataFrame) -> str:
+    """A frame as a Markdown table, without the columns that say the same in every row of every study."""
+    names = [name for name in shown(frame) if name not in HEAD[:2]]
+    lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
+    lines += [f"| {' | '.join(cell(row, name) for name in names)} |" for row in frame.iter_rows(named=True)]
+    return "\n".join(lines)
+
+
+def shown(frame: pl.DataFrame) -> list[str]:
+    """The columns that people see: not those of intervals, which stand beside their value, nor the coverage."""
+    hidden = {name for name in MEASURES if name.endswith(("_low", "_high"))} | {COUNTS[2]}
+    return [name for name in frame.columns if name not in hidden]
+
+
+def cell(row: dict[str, object], name: str) -> str:
+    """One cell: a number with as many digits as it has meaning, its interval, or a dash."""
+    value = row[name]
+    if value is None or value != value:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if not isinstance(value, float):
+        return str(value).replace("|", "\\|")
+    if name in _DIGITS:
+        return f"{value:.{_DIGITS[name]}f}"
+    if name not in MEASURES:
+        return f"{value:g}"
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    if isinstance(low, float) and low == low:
+        return f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{value:.3f}"
