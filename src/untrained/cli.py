@@ -12,6 +12,7 @@ from untrained.cli_bank import bank
 from untrained.cli_calibrate import calibrate
 from untrained.cli_data import app as data
 from untrained.cli_evolve import evolve
+from untrained.cli_figure import figure
 from untrained.cli_lists import operators, proxies, spaces
 from untrained.cli_options import (
     ArchsFile,
@@ -20,11 +21,13 @@ from untrained.cli_options import (
     InputShape,
     Sample,
     Seed,
+    Undefined,
     Workers,
     console,
     listed_archs,
     progress_bar,
     space_and_task,
+    truths_of,
 )
 from untrained.cli_report import report
 from untrained.errors import BadInputError, UntrainedError
@@ -47,13 +50,6 @@ class ReportFormat(StrEnum):
 
     TABLE = "table"
     JSON = "json"
-
-
-class Undefined(StrEnum):
-    """What to do with scores that have no value."""
-
-    OMIT = "omit"
-    WORST = "worst"
 
 
 BatchName = Annotated[
@@ -237,14 +233,8 @@ def leaderboard(
     """
     from untrained.report import console as show
     from untrained.report.leaderboard import leaderboard as rank_proxies
-    from untrained.tables import load_truth
 
-    columns = column or [""] * len(against)
-    if len(columns) != len(against):
-        raise BadInputError(
-            f"{len(columns)} --column for {len(against)} --against; give one for each ('' for a table)."
-        )
-    truths = [load_truth(spec, name or None) for spec, name in zip(against, columns, strict=True)]
+    truths = truths_of(against, column)
     with progress_bar(console(stderr=True)) as progress:
         found = rank_proxies(
             space, proxies, against=truths, sample=sample, seed=seed, batch=batch, batch_size=batch_size,
@@ -265,6 +255,7 @@ def leaderboard(
 app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
+app.command()(figure)
 app.command()(report)
 app.command()(spaces)
 app.command()(proxies)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from untrained.cli_options import Format, Workers, console, progress_bar
-from untrained.errors import BadInputError, DataMissingError
+from untrained.cli_options import Format, Workers, console, lines_of, progress_bar, truths_of
+from untrained.errors import BadInputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from untrained.evolve.run import Step
     from untrained.report.discovery import Discovery
     from untrained.report.search_worlds import Terminals
-    from untrained.tables import Truth
     from untrained.types import Progress
 
 _SHOWN = 12
@@ -170,7 +169,7 @@ def evolve(
     try:
         found = discover(
             [name.strip() for name in spaces.split(",") if name.strip()],
-            against=_truths(against, column, "against", "column"),
+            against=truths_of(against, column),
             out=out,
             terminals=_terminals(
                 terminals, preset, bank or [], LayerImages(batch, images, side), overs, cache, cache_gb
@@ -179,8 +178,8 @@ def evolve(
             settings=settings_of(preset.value, terminals.value, **{k: v for k, v in asked.items() if v is not None}),
             n_discovery=discovery,
             n_validation=validation,
-            judge=_truths(judge or [], judge_column, "judge", "judge-column"),
-            hold_out=_lines(hold_out),
+            judge=truths_of(judge or [], judge_column, "judge", "judge-column"),
+            hold_out=lines_of(hold_out) if hold_out else [],
             n_held_out=held_out,
             operators=operators,
             disable=[name.strip() for name in disable.split(",")],
@@ -222,17 +221,6 @@ def _print(found: "Discovery") -> None:
     )  # fmt: skip
 
 
-def _truths(specs: list[str], columns: list[str] | None, option: str, column_option: str) -> "list[Truth]":
-    from untrained.tables import load_truth
-
-    columns = columns or [""] * len(specs)
-    if len(columns) != len(specs):
-        raise BadInputError(
-            f"{len(columns)} --{column_option} for {len(specs)} --{option}; give one for each ('' for a table)."
-        )
-    return [load_truth(spec, name or None) for spec, name in zip(specs, columns, strict=True)]
-
-
 def _terminals(
     reads: Reads,
     preset: Preset,
@@ -256,22 +244,6 @@ def _terminals(
     else:
         chosen = LayerTerminals.overs if preset is Preset.DEFAULT else ("layers_mean",)
     return LayerTerminals(LayerProtocol(*images), chosen, cache, cache_gb * 1e9)
-
-
-def _lines(file: Path | None) -> list[str]:
-    """What stands in a file of architectures."""
-    if file is None:
-        return []
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataMissingError(f"{file} not found. Give a file with one architecture a line.") from None
-    except UnicodeDecodeError:
-        raise BadInputError(f"{file} is not a text file. Give one architecture a line.") from None
-    found = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not found:
-        raise BadInputError(f"{file} has no architectures. Give one a line.")
-    return found
 
 
 class _Screen:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from untrained.spaces import Space
+    from untrained.tables import Truth
     from untrained.types import Arch, Progress, Task
 
 
@@ -24,6 +25,13 @@ class Format(StrEnum):
     TABLE = "table"
     CSV = "csv"
     JSON = "json"
+
+
+class Undefined(StrEnum):
+    """What to do with scores that have no value."""
+
+    OMIT = "omit"
+    WORST = "worst"
 
 
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes; one for each core if not given.")]
@@ -36,6 +44,39 @@ InputShape = Annotated[str | None, typer.Option(help="What networks read, e.g. 3
 Classes = Annotated[
     int | None, typer.Option(min=1, help="How many classes networks tell apart; found out if not given.")
 ]
+
+
+def lines_of(file: Path) -> list[str]:
+    """The architectures of a file, as they stand there, one a line.
+
+    Raises:
+        DataMissingError: there is no such file.
+        BadInputError: it is not a text file, or has none.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataMissingError(f"{file} not found. Give a file with one architecture a line.") from None
+    except UnicodeDecodeError:
+        raise BadInputError(f"{file} is not a text file. Give one architecture a line.") from None
+    found = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if not found:
+        raise BadInputError(f"{file} has no architectures. Give one a line.")
+    return found
+
+
+def truths_of(
+    specs: list[str], columns: list[str] | None, option: str = "against", column_option: str = "column"
+) -> "list[Truth]":
+    """Truths as options name them: a column for each csv file, or none at all."""
+    from untrained.tables import load_truth
+
+    columns = columns or [""] * len(specs)
+    if len(columns) != len(specs):
+        raise BadInputError(
+            f"{len(columns)} --{column_option} for {len(specs)} --{option}; give one for each ('' for a table)."
+        )
+    return [load_truth(spec, name or None) for spec, name in zip(specs, columns, strict=True)]
 
 
 def space_and_task(name: str, input_shape: str | None, classes: int | None) -> "tuple[Space, Task | None]":

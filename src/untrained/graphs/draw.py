@@ -145,7 +145,8 @@ def draw_cell(graph: g.Graph, target: "str | PathLike[str] | Axes") -> None:
         axes.add_artist(FancyBboxPatch(*inner, style, facecolor=fill, edgecolor=outline, linestyle=dashes, zorder=2))
         for k, text in enumerate(letters[i]):
             move = (x[i] - text.vertices[:, 0].max() / 2, y[i] + 14 * ((len(texts) - 1) / 2 - k) - 3.5)
-            axes.add_artist(PathPatch(Path(text.vertices + move, text.codes), color=ink, linewidth=0, zorder=3))
+            letters_of = Path(text.vertices + move, text.codes)
+            axes.add_artist(PathPatch(letters_of, color=ink, linewidth=0, zorder=3, snap=False))  # snapping bends "+"
     if isinstance(target, str | PathLike):
         figure.savefig(target, dpi=200)
 

@@ -267,7 +267,7 @@ def _parse_one(item: str, defaults: Mapping[str, Mapping[str, Parameter]]) -> Bo
         raise BadInputError(
             f"cannot read proxy {item!r:.200}. Write name or name(parameter=value,...), or {EXPRESSION}: PROGRAM."
         )
-    given = _parameters(match[1], match[2] or "")
+    given = read_parameters(f"proxy {match[1]}", match[2] or "")
     if match[1] == EXPRESSION:
         from untrained.proxies.expression import bind_expression
 
@@ -275,14 +275,22 @@ def _parse_one(item: str, defaults: Mapping[str, Mapping[str, Parameter]]) -> Bo
     return PROXIES[match[1]].bind(**{**defaults.get(match[1], {}), **given})
 
 
-def _parameters(name: str, text: str) -> dict[str, Parameter]:
+def read_parameters(owner: str, text: str) -> dict[str, Parameter]:
+    """What `name=value,...` says: numbers, and words that are none.
+
+    Raises:
+        BadInputError: another form, or a name twice; the message begins with `owner`.
+
+    >>> read_parameters("proxy p", "low=1e-4, init=default")
+    {'low': 0.0001, 'init': 'default'}
+    """
     parameters: dict[str, Parameter] = {}
     for assignment in filter(str.strip, text.split(",")):
         parameter, equals, value = (part.strip() for part in assignment.partition("="))
         if not equals or not value:
-            raise BadInputError(f"proxy {name}: cannot read parameter {assignment.strip()!r}. Write name=value.")
+            raise BadInputError(f"{owner}: cannot read parameter {assignment.strip()!r}. Write name=value.")
         if parameter in parameters:
-            raise BadInputError(f"proxy {name}: parameter {parameter} is given twice.")
+            raise BadInputError(f"{owner}: parameter {parameter} is given twice.")
         try:
             parameters[parameter] = float(value)
         except ValueError:

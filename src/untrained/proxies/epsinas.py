@@ -1,6 +1,7 @@
 """epsinas: how differently two constant-weight networks order their inputs."""
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,15 +51,21 @@ def epsinas(
     """
     if not network.connected:
         return Outcome(None, Status.UNDEFINED, "no path from input to output")
+    return epsilon(
+        {f"at weight {weight:g}": network.response(batch, weight, dtype) for weight in (low, high)}, dtype
+    )
+
+
+def epsilon(responses: Mapping[str, NDArray[np.floating]], dtype: str) -> float | Outcome:
+    """The formula of `epsinas` on two vectors of outputs, of one length; names and dtype are for its reasons."""
     normalised = []
-    for weight in (low, high):
-        response = network.response(batch, weight, dtype)
+    for where, response in responses.items():
         if not np.isfinite(response).all():
-            return Outcome(None, Status.NONFINITE, f"outputs at weight {weight:g} overflow {dtype}")
+            return Outcome(None, Status.NONFINITE, f"outputs {where} overflow {dtype}")
         q = _normalised(response)
         if np.isnan(q).all():
             why = f"underflow to zero in {dtype}" if not response.any() else "are the same for every input"
-            return Outcome(None, Status.UNDEFINED, f"outputs at weight {weight:g} {why}")
+            return Outcome(None, Status.UNDEFINED, f"outputs {where} {why}")
         normalised.append(q)
     difference = np.abs(normalised[0] - normalised[1])
     if np.isnan(difference).all():

@@ -188,17 +188,25 @@ class Model:
         """The logits for images or texts `x`, with other weights than the model's if given."""
         return self._outputs(self._forward(x, weights), x)[0]
 
-    def record(self, x: Tensor, *, weights: Weights | None = None, skip: Iterable[str] = ()) -> Record:
+    def record(
+        self,
+        x: Tensor,
+        *,
+        weights: Weights | None = None,
+        skip: Iterable[str] = (),
+        keep: Iterable[str] | None = None,
+    ) -> Record:
         """A forward pass with all that its layers read and give.
 
         Args:
             x: images, shape (n, channels, height, width), or texts, shape (n, steps).
             weights: other weights than the model's.
             skip: kinds of layers that are to give what they read: ("batch_norm",) is a network without batch norm.
+            keep: kinds of layers of which calls are kept; None is all. Without linear layers features are the logits.
         """
         used = self.weights if weights is None else weights
         stages: list[Tensor] = []
-        with Tape({id(w): name for name, w in used.items()}, skip) as tape, _noting(self.module, stages):
+        with Tape({id(w): name for name, w in used.items()}, skip, keep) as tape, _noting(self.module, stages):
             raw = self._forward(x, weights)
         logits, own_stages = self._outputs(raw, x)
         features = next((c.x for c in reversed(tape.calls) if c.kind == "linear" and c.y is logits), logits)

@@ -65,12 +65,16 @@ _OUT_OF_PLACE: dict[Any, Callable[..., Tensor]] = {
 class Tape(TorchFunctionMode):
     """While active, notes every call of a layer in `calls`, in the order of execution."""
 
-    def __init__(self, names: Mapping[int, str], skip: Iterable[str] = ()) -> None:
-        """`names` has the name of each weight by its identity; layers of the kinds in `skip` give what they read."""
+    def __init__(self, names: Mapping[int, str], skip: Iterable[str] = (), keep: Iterable[str] | None = None) -> None:
+        """`names` has the name of each weight by its identity; layers of the kinds in `skip` give what they read.
+
+        Of all kinds, or those in `keep` alone, calls are noted, which keeps what they read and gave in memory.
+        """
         super().__init__()
         self.calls: list[Call] = []
         self._names = names
         self._skip = frozenset(skip)
+        self._keep = None if keep is None else frozenset(keep)
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -104,7 +108,8 @@ class Tape(TorchFunctionMode):
             weight = _argument(args, given, 1, "weight")
         elif kind in ("layer_norm", "group_norm"):
             weight = _argument(args, given, 2, "weight")
-        self.calls.append(Call(kind, self._names.get(id(weight)), x, y, running))
+        if self._keep is None or kind in self._keep:
+            self.calls.append(Call(kind, self._names.get(id(weight)), x, y, running))
         return y
 
 

@@ -9,6 +9,7 @@ from untrained.engine.folder import write_bytes, write_json
 from untrained.evolve.run import read_history
 from untrained.programs.export import python_source
 from untrained.report.console import interval
+from untrained.report.figure_style import save
 from untrained.report.formulas import formula, is_long, latex_file, short
 from untrained.report.search_figures import course, draw_course, draw_front, draw_sizes
 from untrained.report.search_shown import about_champion, judged_dict, sentences, taus
@@ -33,9 +34,9 @@ def write_page(found: "Discovery") -> Path:
     random = None
     if found.random is not None:
         random = course(read_history(out / "random"), found.random.candidates)
-    draw_course(course_of, out / "figures" / "fitness.png", random=random)
-    draw_front(history, hall, found.found.chosen, out / "figures" / "front.png")
-    draw_sizes(course_of, out / "figures" / "size.png")
+    save(draw_course(course_of, random=random), out / "figures" / "fitness.png")
+    save(draw_front(history, hall, found.found.chosen), out / "figures" / "front.png")
+    save(draw_sizes(course_of), out / "figures" / "size.png")
     write_json(out / "judgement.json", judged_dict(found.judged))
     write_bytes(out / "champion.tex", latex_file(found.champion.program).encode())
     write_bytes(out / "champion.py", python_source(found.champion.program).encode())

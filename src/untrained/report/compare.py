@@ -3,10 +3,10 @@
 import csv
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, compress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +103,7 @@ class Comparison:
 class Scores:
     """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up.
 
-    `scored` is False where a proxy was never run on an architecture. `reasons`, of run folders alone, says for each
-    proxy why there is no number, empty where there is one or nothing is known.
+    `scored` is False where a proxy was never run on an architecture.
     """
 
     source: str
@@ -113,7 +112,6 @@ class Scores:
     values: Mapping[str, NDArray[np.float64]]
     scored: Mapping[str, NDArray[np.bool_]]
     higher_is_better: Mapping[str, bool]
-    reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load_scores(source: Path | str) -> Scores:
@@ -127,7 +125,7 @@ def load_scores(source: Path | str) -> Scores:
     """
     path = Path(source)
     if path.is_dir():
-        return _from_run(path)
+        return scores_of_rows(str(path), rows_of_run(path))
     if not path.is_file():
         raise DataMissingError(
             f"no scores at {path}: expected a run folder or a csv file written by `untrained score`."
@@ -206,7 +204,21 @@ def join(scores: ScoreTable | Scores | Path | str, truth: Truth) -> Comparison:
     )
 
 
-def _from_run(folder: Path) -> Scores:
+class RunRows(NamedTuple):
+    """How every architecture of a run folder was scored: for each proxy a row for each, None where it was not run."""
+
+    space: Space
+    archs: list[str]
+    rows: dict[str, list[Row | None]]
+    higher_is_better: dict[str, bool]
+
+
+def rows_of_run(folder: Path) -> RunRows:
+    """The rows of a run folder by proxy and architecture, those of its aggregates too.
+
+    Raises:
+        RunConflictError: no run there, or one that cannot be read.
+    """
     run = read_run(folder)
     protocol, aggregates = run["protocol"], read_aggregates(run)
     space = find_space(protocol["space"])
@@ -214,23 +226,23 @@ def _from_run(folder: Path) -> Scores:
         space = space.of(protocol["task"]["input_shape"], protocol["task"]["n_classes"])
     texts, rows = read_archs(folder), read_rows(folder)
     keys = keys_of(space, texts, protocol)
-    scopes = {name: Scope(about["scope"]) for name, about in {**protocol["proxies"], **aggregates}.items()}
     for name, about in aggregates.items():
         pool = read_pool(Path(about["pool"]), {name: about}, space, protocol) if about["pool"] else None
         made, _ = aggregate(name, about, protocol, rows, keys, pool)
         rows |= {(name, key): row for key, row in made.items()}
-    values, scored, reasons = {}, {}, {}
-    for name, scope in scopes.items():
-        found = [rows.get((name, key)) for key in keys[scope]]
-        values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
-        scored[name] = np.array([row is not None for row in found], bool)
-        reasons[name] = ["" if row is None or row.value is not None else _reason(row) for row in found]
-    directions = {name: about["higher_is_better"] for name, about in {**protocol["proxies"], **aggregates}.items()}
-    return Scores(str(folder), space.name, tuple(texts), values, scored, directions, reasons)
+    every = {**protocol["proxies"], **aggregates}
+    found = {name: [rows.get((name, key)) for key in keys[Scope(about["scope"])]] for name, about in every.items()}
+    return RunRows(space, texts, found, {name: about["higher_is_better"] for name, about in every.items()})
 
 
-def _reason(row: Row) -> str:
-    return f"{row.status}: {row.detail}" if row.detail else row.status
+def scores_of_rows(source: str, run: RunRows) -> Scores:
+    """The scores in rows, which came from `source`."""
+    values = {
+        name: np.array([np.nan if row is None or row.value is None else row.value for row in found])
+        for name, found in run.rows.items()
+    }
+    scored = {name: np.array([row is not None for row in found], bool) for name, found in run.rows.items()}
+    return Scores(source, run.space.name, tuple(run.archs), values, scored, run.higher_is_better)
 
 
 def _from_csv(path: Path) -> Scores:

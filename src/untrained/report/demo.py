@@ -8,6 +8,7 @@ import joblib
 
 from untrained.engine import ScoreTable, plan, run
 from untrained.report.compare import Comparison, correlate
+from untrained.report.figure_style import save
 from untrained.report.figures import scatter
 from untrained.tables import load_truth
 from untrained.types import Progress
@@ -77,7 +78,7 @@ def demo(
     scores_csv = out / "scores.csv"
     out.mkdir(parents=True, exist_ok=True)
     scores_csv.write_text(scores.csv())
-    figure = scatter(omit, "epsinas", out / "epsinas_vs_accuracy.png", colour="params")
+    figure = save(scatter(omit, "epsinas", colour="params"), out / "epsinas_vs_accuracy.png")
     return Demo(scores, omit, worst, n_workers, figure, scores_csv)
 
 

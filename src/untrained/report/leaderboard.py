@@ -213,10 +213,14 @@ def board(joined: Comparison, seconds: Mapping[str, Mapping[str, float]], *, lev
         len(first),
         joined.n_without_truth,
         covariates,
-        _of_repeats(joined, level),
-        _of_duplicates(joined, level),
+        *ceilings(joined, level=level),
         tuple(entries),
     )
+
+
+def ceilings(joined: Comparison, *, level: float = 0.95) -> tuple[NoiseCeiling | None, NoiseCeiling | None]:
+    """What a perfect proxy would reach: from repeated trainings, and from identical networks; None where not known."""
+    return _of_repeats(joined, level), _of_duplicates(joined, level)
 
 
 def _standings(

@@ -1,17 +1,16 @@
 """Figures of a search: how fitness and size went over generations, and what size buys."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from untrained.evolve.choose import Candidate
+from untrained.report.figure_style import BLUE, GREY, ORANGE, RED, SKY, dress, legend, sheet
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
@@ -76,74 +75,58 @@ def pareto_front(history: pl.DataFrame) -> tuple[Floats, Floats]:
     return size[fitness > before], fitness[fitness > before]
 
 
-def draw_course(found: Course, path: Path, *, random: Course | None = None) -> Path:
+def draw_course(found: Course, *, random: Course | None = None) -> "Figure":
     """Fitness over generations: the best and the median on discovery, the best's on validation; random search beside.
 
     Returns:
-        The path.
+        The figure, for `figure_style.save`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(found.generation, found.best, label="best, discovery", color="C0", drawstyle="steps-post")
-    axes.plot(found.generation, found.median, label="median of the new, discovery", color="C0", alpha=0.5, linewidth=1)
-    axes.plot(found.generation, found.validation, label="best, validation", color="C1", drawstyle="steps-post")
+    figure, (axes,) = sheet(7.5, 4.6)
+    step: dict[str, Any] = {"drawstyle": "steps-post", "linewidth": 1.6}
+    axes.plot(found.generation, found.best, label="best, discovery", color=BLUE, **step)
+    axes.plot(found.generation, found.median, label="median of the new, discovery", color=SKY, linewidth=1)
+    axes.plot(found.generation, found.validation, label="best, validation", color=RED, **step)
     if random is not None:
-        axes.plot(random.generation, random.best, label="best of random search, discovery", color="0.5", linestyle="--",
-                  drawstyle="steps-post")  # fmt: skip
-    axes.set_xlabel("generation")
-    axes.set_ylabel("fitness: the smallest Kendall tau")
-    return _save(figure, axes, path)
+        axes.plot(random.generation, random.best, label="best of random search, discovery", color=GREY, linestyle="--",
+                  **step)  # fmt: skip
+    dress(axes, x="generation", y="fitness: the smallest Kendall tau")
+    legend(axes)
+    return figure
 
 
-def draw_front(history: pl.DataFrame, hall: Sequence[Candidate], chosen: Candidate, path: Path) -> Path:
+def draw_front(history: pl.DataFrame, hall: Sequence[Candidate], chosen: Candidate) -> "Figure":
     """Size against fitness: the front on discovery, the hall of fame on validation, the one chosen there.
 
     Returns:
-        The path.
+        The figure, for `figure_style.save`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    axes = figure.subplots()
-    axes.step(*pareto_front(history), where="post", marker="o", markersize=3, label="front, discovery", color="C0")
+    figure, (axes,) = sheet(7.5, 4.6)
+    axes.step(*pareto_front(history), where="post", marker="o", markersize=3.5, label="front, discovery", color=BLUE)
     axes.scatter(
-        [one.program.tree.size for one in hall], [one.validation.fitness for one in hall], s=12, color="C1",
+        [one.program.tree.size for one in hall], [one.validation.fitness for one in hall], s=14, color=ORANGE,
         label="hall of fame, validation",
     )  # fmt: skip
-    axes.scatter([chosen.program.tree.size], [chosen.validation.fitness], s=90, marker="*", color="C3", zorder=3,
+    axes.scatter([chosen.program.tree.size], [chosen.validation.fitness], s=110, marker="*", color=RED, zorder=3,
                  label="chosen, validation")  # fmt: skip
-    axes.set_xlabel("operators and leaves")
-    axes.set_ylabel("fitness: the smallest Kendall tau")
-    return _save(figure, axes, path)
+    dress(axes, x="operators and leaves", y="fitness: the smallest Kendall tau")
+    legend(axes)
+    return figure
 
 
-def draw_sizes(found: Course, path: Path) -> Path:
+def draw_sizes(found: Course) -> "Figure":
     """Size over generations.
 
     Returns:
-        The path.
+        The figure, for `figure_style.save`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(found.generation, found.best_size, label="the best so far", color="C0", drawstyle="steps-post")
-    axes.plot(found.generation, found.size, label="median of the new, best tenth", color="C0", alpha=0.5, linewidth=1)
-    axes.set_xlabel("generation")
-    axes.set_ylabel("operators and leaves")
-    return _save(figure, axes, path)
+    figure, (axes,) = sheet(7.5, 4.6)
+    axes.plot(found.generation, found.best_size, label="the best so far", color=BLUE, drawstyle="steps-post",
+              linewidth=1.6)  # fmt: skip
+    axes.plot(found.generation, found.size, label="median of the new, best tenth", color=SKY, linewidth=1)
+    dress(axes, x="generation", y="operators and leaves")
+    legend(axes)
+    return figure
 
 
 def _best(candidates: Sequence[Candidate]) -> Candidate:
     return min(candidates, key=lambda one: (-one.discovery.fitness, one.program.tree.size, one.program.text))
-
-
-def _save(figure: "Figure", axes: "Axes", path: Path) -> Path:
-    axes.grid(alpha=0.25, linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
-    return path

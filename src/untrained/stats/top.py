@@ -18,6 +18,19 @@ from untrained.stats.ranks import Floats, dense_codes, exclusive_sum, finite_pai
 BEST = 64
 
 
+def in_top(values: Floats, percent: int) -> NDArray[np.bool_]:
+    """Which values are in the top `percent` %, as this module means it.
+
+    >>> in_top(np.array([1.0, 2, 3, 4, 4]), 20)  # both fours are at the cut, not above it
+    array([False, False, False, False, False])
+    """
+    if len(values) == 0:
+        return np.zeros(0, dtype=np.bool_)
+    place = (len(values) - 1) * (100 - percent) // 100
+    above: NDArray[np.bool_] = values > np.partition(values, place)[place]
+    return above
+
+
 def spearman_top10(score: ArrayLike, truth: ArrayLike) -> float:
     """Spearman's correlation within the top 10 % by truth.
 
@@ -37,7 +50,7 @@ def spearman_top10(score: ArrayLike, truth: ArrayLike) -> float:
     1.0
     """
     s, t = finite_pair(score, truth, "score", "truth")
-    kept = _in_top(t, 10)
+    kept = in_top(t, 10)
     return spearman(s[kept], t[kept])
 
 
@@ -60,7 +73,7 @@ def kendall_top10(score: ArrayLike, truth: ArrayLike) -> float:
     1.0
     """
     s, t = finite_pair(score, truth, "score", "truth")
-    kept = _in_top(t, 10)
+    kept = in_top(t, 10)
     return kendall_tau_b(s[kept], t[kept])
 
 
@@ -84,9 +97,9 @@ def top10_in_top10_percent(score: ArrayLike, truth: ArrayLike) -> float:
     100.0
     """
     s, t = finite_pair(score, truth, "score", "truth")
-    scored = _in_top(s, 10)
+    scored = in_top(s, 10)
     n_scored = int(scored.sum())
-    return 100 * int((scored & _in_top(t, 10)).sum()) / n_scored if n_scored else math.nan
+    return 100 * int((scored & in_top(t, 10)).sum()) / n_scored if n_scored else math.nan
 
 
 def top64_in_top5_count(score: ArrayLike, truth: ArrayLike) -> float:
@@ -113,7 +126,7 @@ def top64_in_top5_count(score: ArrayLike, truth: ArrayLike) -> float:
     s, t = finite_pair(score, truth, "score", "truth")
     if len(s) <= BEST:
         return math.nan
-    return float((_in_top(t, 5) & (s >= _kth_best(s))).sum())
+    return float((in_top(t, 5) & (s >= _kth_best(s))).sum())
 
 
 def top64_in_top5_expected(score: ArrayLike, truth: ArrayLike) -> float:
@@ -138,7 +151,7 @@ def top64_in_top5_expected(score: ArrayLike, truth: ArrayLike) -> float:
     s, t = finite_pair(score, truth, "score", "truth")
     if len(s) <= BEST:
         return math.nan
-    good = _in_top(t, 5)
+    good = in_top(t, 5)
     cut = _kth_best(s)
     above, tied = s > cut, s == cut
     return int((good & above).sum()) + (BEST - int(above.sum())) * int((good & tied).sum()) / int(tied.sum())
@@ -183,14 +196,6 @@ def ndcg(score: ArrayLike, truth: ArrayLike, k: int | None = None) -> float:
     group_gain = np.bincount(groups, weights=gain) / sizes
     group_weight = np.add.reduceat(weight, exclusive_sum(sizes))
     return min(1.0, float(group_gain @ group_weight) / float(np.sort(gain)[::-1] @ weight))
-
-
-def _in_top(values: Floats, percent: int) -> NDArray[np.bool_]:
-    if len(values) == 0:
-        return np.zeros(0, dtype=np.bool_)
-    place = (len(values) - 1) * (100 - percent) // 100
-    above: NDArray[np.bool_] = values > np.partition(values, place)[place]
-    return above
 
 
 def _kth_best(score: Floats) -> float:
