@@ -30,6 +30,7 @@ from untrained.cli_options import (
     truths_of,
 )
 from untrained.cli_report import report
+from untrained.cli_search import search, searchers
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -257,9 +258,11 @@ app.command()(calibrate)
 app.command()(evolve)
 app.command()(figure)
 app.command()(report)
+app.command()(search)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
+app.command()(searchers)
 
 
 @app.command()
