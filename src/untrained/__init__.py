@@ -56,11 +56,8 @@ __all__ = [
     "own_space",
     "proxy",
     "read_bank",
-<<<<<<< HEAD
     "read_study",
-=======
     "run_search",
->>>>>>> pa
     "score",
     "score_module",
     "study",
