@@ -144,9 +144,7 @@ def count_outputs(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     return out.shape[-1]
 
 
-def _constant_weights(
-    module: nn.Module, weight: float, precision: torch.dtype, law: Embedding
-) -> dict[str, Tensor]:
+def _constant_weights(module: nn.Module, weight: float, precision: torch.dtype, law: Embedding) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     for path, part in module.named_modules(remove_duplicate=False):
         for name, parameter in part.named_parameters(recurse=False):

@@ -203,8 +203,8 @@ def embedding(vocabulary: int, size: int, law: Embedding = PUBLISHED) -> NDArray
         normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         numbers = law.first + law.second * normal.ravel()
     else:
-        low, high = np.float32(law.first), np.float32(law.second)
-        numbers = fractions * (high - low) + low  # in float64, as one fused operation of float32 would
+        low, high = (float(np.float32(end)) for end in (law.first, law.second))
+        numbers = fractions * float(np.float32(high - low)) + low  # in float64, as one fused operation of float32 would
     table = numbers[:n].astype(np.float32).reshape(vocabulary, size)
     table.flags.writeable = False
     return table

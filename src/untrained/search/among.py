@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 from untrained.errors import OutOfSpaceError
 from untrained.graphs.graph import Graph
 from untrained.graphs.recurrent import Recurrent
+from untrained.search.starts import key_of
 from untrained.spaces.base import FiniteSpace, Space
 from untrained.types import Arch, Scope, Task
 
@@ -77,5 +78,5 @@ class Among(FiniteSpace):
         return self.space.parse(text)
 
     def canonical(self, arch: Arch, scope: Scope = Scope.KEY) -> str:
-        """As in the whole space."""
-        return self.space.canonical(arch, scope)
+        """As in the whole space, and remembered with what it has of others."""
+        return key_of(self.space, arch) if scope is Scope.KEY else self.space.canonical(arch, scope)

@@ -34,9 +34,7 @@ EMBEDDINGS = {
 def _run(context: Context) -> "pl.DataFrame":
     space, proxy = context.space, str(context.parameters["proxy"])
     texts = context.batch or asked_batch(space.batch, context.batch_size, space.batch_size, space.task)
-    return context.measure(
-        [Case({"embedding": name}, proxy, embedded(texts, law)) for name, law in EMBEDDINGS.items()]
-    )
+    return context.measure([Case({"embedding": name}, proxy, embedded(texts, law)) for name, law in EMBEDDINGS.items()])
 
 
 STUDY = Study(

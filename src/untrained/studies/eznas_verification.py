@@ -5,140 +5,141 @@ CIFAR-100, validation accuracy), NATS-Bench's size space and the five NDS cell s
 there, which is `worst` here. The published program runs networks as written, dead parts included: the proxy
 `eznas_darts(parts=written)`; `eznas_darts` alone scores what is left of a network.
 
-Each row of the paper's table has a parameter of its name, which says what training gave: TABLE:DATASET:METRIC, or
-FILE.csv#COLUMN. The caller's truth is that of the first row of its space, whose architectures the caller chooses, too.
-A truth that is not on this machine leaves its row without a number, and with the reason. Of each space `networks` are
-drawn at random (seed 0), on the caller's images, 16 unless a size is given, or on N(0, 1) noise.
+The caller's truth is that of the first row of its space; `truths` has those of other rows, as in
+`nasbench201_cifar100=trained.csv#c100_test;nds_darts=nds.csv#accuracy`. For the rest the imported official tables are
+read; where there is none the row has no number, but the reason. Of each space `networks` are drawn at random (seed 0),
+of the caller's space among those that the caller chose. They read the first 16 of the caller's images, or noise.
 
-Run folders that the caller gives (`scores`) are taken as they are, with all their architectures that have a truth,
-whatever their images were.
+Run folders that the caller gives (`scores`) are taken as they are, on all their architectures that were asked for,
+whatever their images were; the intervals say what a sample is worth.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 
 from untrained.batches import load_batch
-from untrained.errors import DataMissingError, UnknownNameError
+from untrained.errors import BadInputError, DataMissingError
 from untrained.report.compare import Scores, join, load_scores
-from untrained.spaces import SPACES
+from untrained.report.figure_style import dress, legend, sheet
+from untrained.spaces import find_space
 from untrained.studies.base import Case, Context, Study, measured, papers_first, policies, rows_with_truth
 from untrained.studies.eznas_batch_size import first
-from untrained.studies.figures import one_panel
 from untrained.studies.initialisations import some
+from untrained.studies.published import PublishedTable, published_tables
+from untrained.studies.reproduce import truth_of
 from untrained.tables import Truth, load_truth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-IMAGES = 16
-
-
-class Published(NamedTuple):
-    """A row of the README's table."""
-
-    space: str
-    truth: str
-    kendall: float
-    spearman: float
-
-
-ROWS = {
-    "nasbench201_cifar10": Published("nasbench201", "nasbench201:cifar10_valid:valid_accuracy_200ep", 0.6195, 0.8085),
-    "nasbench201_cifar100": Published("nasbench201", "nasbench201:cifar100:valid_accuracy_200ep", 0.6169, 0.7983),
-    "natsbench_sss": Published("natsbench_sss", "natsbench_sss:cifar10_valid:valid_accuracy_90ep", 0.7074, 0.8873),
-    "nds_darts": Published("nds_darts", "nds_darts:cifar10:test_accuracy_100ep", 0.5466, 0.7365),
-    "nds_amoeba": Published("nds_amoeba", "nds_amoeba:cifar10:test_accuracy_100ep", 0.413, 0.5775),
-    "nds_enas": Published("nds_enas", "nds_enas:cifar10:test_accuracy_100ep", 0.5111, 0.6933),
-    "nds_pnas": Published("nds_pnas", "nds_pnas:cifar10:test_accuracy_100ep", 0.4782, 0.6563),
-    "nds_nasnet": Published("nds_nasnet", "nds_nasnet:cifar10:test_accuracy_100ep", 0.4312, 0.6051),
-}
+IMAGES: Final = 16
+PUBLISHED: Final = {table.name: table for table in published_tables("eznas")}
 
 
 def _run(context: Context) -> pl.DataFrame:
     ready = [load_scores(folder) for folder in context.scores]
+    given = _given(context)
     frames = []
-    for name, published in ROWS.items():
+    for name, table in PUBLISHED.items():
         try:
-            row = _of_row(context, name, published)
-            found = _measured(row, name, [scores for scores in ready if scores.space == row.space.name])
+            row = _of_row(context, table, given)
+            of_space = [scores for scores in ready if (scores.space or context.space.name) == row.space.name]
+            found = _measured(row, name, of_space)
             note = row.truth.source
-        except (DataMissingError, UnknownNameError) as missing:  # the reason stands in the table
-            found = pl.DataFrame([{**context.head("all"), "space": published.space, "row": name}])
+        except DataMissingError as missing:  # the reason stands in the table
+            found = pl.DataFrame([{**context.head("all"), "space": table.space, "row": name}])
             note = str(missing)
-        frames.append(
-            found.with_columns(
-                published_kendall=pl.lit(published.kendall),
-                published_spearman=pl.lit(published.spearman),
-                note=pl.lit(note),
+        published = {f"published_{figure.measure}": pl.lit(figure.value) for figure in table.figures}
+        frames.append(found.with_columns(**published, note=pl.lit(note)))
+    last = ("published_kendall", "published_spearman", "note")
+    return pl.concat(frames, how="diagonal_relaxed").select(pl.exclude(*last), *last)
+
+
+def _given(context: Context) -> dict[str, Truth]:
+    """The caller's truths by the names of rows: of `truths`, and that of the study for the first row of its space.
+
+    Raises:
+        BadInputError: no such row, or no NAME=SPEC.
+    """
+    found = {}
+    for item in filter(None, str(context.parameters["truths"]).split(";")):
+        name, equals, spec = item.partition("=")
+        if not equals or name.strip() not in PUBLISHED:
+            raise BadInputError(
+                f"study {context.name}: truths are NAME=FILE.csv#COLUMN or NAME=TABLE:DATASET:METRIC, semicolons "
+                f"between, NAME one of {', '.join(PUBLISHED)}; got {item!r}."
             )
-        )
-    return pl.concat(frames, how="diagonal").select(_ORDER)
+        file, _, column = spec.strip().partition("#")
+        found[name.strip()] = load_truth(file, column or None)
+    if context.given_truth is not None:
+        of_space = [name for name, table in PUBLISHED.items() if table.space == context.space.name]
+        found = dict.fromkeys(of_space[:1], context.given_truth) | found
+    return found
 
 
-_ORDER = pl.exclude("published_kendall", "published_spearman", "note"), "published_kendall", "published_spearman", "note"
+def _of_row(context: Context, table: PublishedTable, given: Mapping[str, Truth]) -> Context:
+    """The study of one row: its space, truth and architectures; of the caller's space those the caller chose.
 
-
-def _of_row(context: Context, name: str, published: Published) -> Context:
-    """The study of one row: its space, truth and architectures."""
-    asked = str(context.parameters[name])
-    of_caller = context.given_truth is not None and published.space == context.space.name
-    if of_caller and asked == published.truth and name == next(r for r in ROWS if ROWS[r].space == published.space):
-        return some(context, int(context.parameters["networks"]))
-    space = SPACES[published.space]
-    file, _, column = asked.partition("#")
-    truth = load_truth(file, column or None)
+    Raises:
+        DataMissingError: there is no truth; the message says how to get it.
+    """
+    space = find_space(table.space)
+    truth, _ = truth_of(table, given)
     known = rows_with_truth(space, truth)
-    if of_caller:
-        known = [arch for arch in context.archs if arch in set(known)]
+    if space.name == context.space.name:
+        asked = set(context.archs)
+        known = [arch for arch in known if arch in asked]
     archs = tuple(papers_first(space, known))
     row = replace(context, space=space, given_truth=truth, archs=archs, subsets={"all": frozenset(archs)})
-    return some(row, int(context.parameters["networks"]))
+    return row if context.scores else some(row, int(context.parameters["networks"]))
 
 
 def _measured(row: Context, name: str, ready: list[Scores]) -> pl.DataFrame:
     """Of the caller's scores where there are some of the space, or else of our own."""
     proxies = row.proxies(row.parameters["proxies"])
     if ready:
-        return pl.DataFrame(list(_of_scores(row, name, ready, [one.text for one in proxies])), infer_schema_length=None)
-    images = row.batch or load_batch("normal", row.space.task.input_shape, row.batch_size or IMAGES)
-    batch = images if row.batch_size or len(images.x) <= IMAGES else first(images, IMAGES)
-    found = row.measure([Case({"row": name}, proxy, batch) for proxy in proxies])
-    return found.filter(pl.col("subset") == "all")
+        rows = list(_of_scores(row, name, ready, [one.text for one in proxies]))
+        if rows:
+            return pl.DataFrame(rows, infer_schema_length=None)
+    n = row.batch_size or IMAGES
+    images = row.batch or load_batch("normal", row.space.task.input_shape, n)
+    return row.measure([Case({"row": name}, proxy, first(images, n)) for proxy in proxies])
 
 
 def _of_scores(row: Context, name: str, ready: list[Scores], proxies: list[str]) -> Iterator[dict[str, object]]:
+    """Each proxy of the first folder that has it, on the architectures asked for."""
+    asked = frozenset(row.archs)
+    left = list(proxies)
     for scores in ready:
-        joined = join(scores, row.truth)
-        for policy, found in policies(joined):
-            for proxy in proxies:
-                if proxy in found:
-                    about = {**row.head("all"), "row": name, "proxy": proxy, "undefined": policy}
-                    yield {**about, **measured(found[proxy]), "seconds": None}
+        found = [proxy for proxy in left if proxy in scores.values]
+        left = [proxy for proxy in left if proxy not in found]
+        for policy, agreements in policies(join(scores, row.truth).among(asked)):
+            for proxy in found:
+                about = {**row.head("all"), "row": name, "proxy": proxy, "undefined": policy}
+                yield {**about, **measured(agreements[proxy]), "seconds": None}
 
 
 def _draw(frame: pl.DataFrame) -> "Figure":
     """Kendall's tau of each row, undefined scores last, with intervals, and the published figure as a line."""
-    figure, axes = one_panel(height=0.8 + 0.45 * len(ROWS))
+    figure, (axes,) = sheet(6.4, 0.8 + 0.45 * len(PUBLISHED))
     rows = frame.filter(pl.col("undefined") == "worst") if "undefined" in frame.columns else frame.clear()
     proxies = rows["proxy"].unique(maintain_order=True).to_list() if "proxy" in rows.columns else []
     for k, proxy in enumerate(proxies):
         mine = {row["row"]: row for row in rows.filter(pl.col("proxy") == proxy).iter_rows(named=True)}
-        places = [list(ROWS).index(name) + 0.12 * (k - (len(proxies) - 1) / 2) for name in mine]
+        places = [list(PUBLISHED).index(name) + 0.12 * (k - (len(proxies) - 1) / 2) for name in mine]
         values = [row["kendall"] for row in mine.values()]
-        reach = [
-            [abs(row["kendall"] - row[f"kendall_{end}"]) for row in mine.values()] for end in ("low", "high")
-        ]
+        reach = [[abs(row["kendall"] - row[f"kendall_{end}"]) for row in mine.values()] for end in ("low", "high")]
         axes.errorbar(values, places, xerr=reach, fmt="o", label=proxy, capsize=2)
-    for place, published in enumerate(ROWS.values()):
-        line = axes.plot([published.kendall] * 2, [place - 0.3, place + 0.3], color="black")
-    line[0].set_label("published")
-    axes.set_yticks(range(len(ROWS)), list(ROWS))
+    for place, table in enumerate(PUBLISHED.values()):
+        kendall = [figure.value for figure in table.figures if figure.measure == "kendall"]
+        axes.vlines(kendall, place - 0.3, place + 0.3, color="black", label="" if place else "published")
+    axes.set_yticks(range(len(PUBLISHED)), list(PUBLISHED))
     axes.invert_yaxis()
-    axes.set_xlabel("Kendall's tau, undefined scores last")
-    axes.legend(frameon=False, fontsize=8)
+    dress(axes, x="Kendall's tau, undefined scores last")
+    legend(axes)
     return figure
 
 
@@ -147,10 +148,6 @@ STUDY = Study(
     source="Akhauri et al. 2022, arXiv:2209.07413, and the README of its program",
     run=_run,
     draw=_draw,
-    parameters={
-        **{name: published.truth for name, published in ROWS.items()},
-        "networks": 1000,
-        "proxies": "eznas_darts,eznas_darts(parts=written)",
-    },
+    parameters={"truths": "", "networks": 1000, "proxies": "eznas_darts,eznas_darts(parts=written)"},
     needs_truth=False,
 )

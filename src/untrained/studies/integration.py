@@ -18,29 +18,36 @@ point: 0.5 of percents, 0.005 of fractions) of the best that there is; its media
 rounds get there.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from untrained.errors import BadInputError
-from untrained.report.compare import Comparison, join, load_scores
+from untrained.engine.processes import count_workers, in_processes
+from untrained.errors import BadInputError, OutOfSpaceError
+from untrained.report.compare import Scores, from_table, load_scores
+from untrained.report.figure_style import COLOURS, dress, legend, sheet
 from untrained.search import SEARCHERS, BoundSearcher
 from untrained.search.among import Among
 from untrained.search.objectives import Known
-from untrained.search.run import Job, run
+from untrained.search.rounds import Job
+from untrained.search.run import run
 from untrained.spaces import FiniteSpace, Space
-from untrained.studies.base import Case, Context, Study, digest, rows_with_truth
+from untrained.studies.base import Case, Context, Study, digest
 from untrained.tables import Truth, load_truth
 from untrained.types import Arch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
+Parse: TypeAlias = Callable[[str], Arch]
 
 NONE = "none"
 VARIANTS = (  # searcher, whether it has a warm-up, whether it has a move
@@ -63,6 +70,7 @@ class Field:
     truth: Mapping[Arch, float]
     told: Known
     higher_is_better: bool
+    parse: Parse
 
     @property
     def sign(self) -> float:
@@ -90,37 +98,45 @@ class Variant:
 
 def _run(context: Context) -> pl.DataFrame:
     field = _field(context)
-    rows = []
-    for variant in _variants(context, field):
-        rows.append({**context.head("all"), **variant.columns, **_searched(context, field, variant)})
+    variants = list(_variants(context, field))
+    jobs = [_job(context, field, variant) for variant in variants]
+    rows = [
+        {
+            **context.head("all"),
+            **variant.columns,
+            **_measured(field, variant, job, found, context.parameters["within"]),
+        }
+        for variant, job, found in zip(variants, jobs, _searched(context, jobs), strict=True)
+    ]
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def _field(context: Context) -> Field:
     """The architectures that have a truth and something to tell searches."""
-    space, truth = context.space, context.truth
-    test = _by_arch(space, truth)
+    parse = cache(context.space.parse)
+    truth = context.truth
+    test = _by_arch(parse, truth)
     guide = str(context.parameters["guide"])
     file, _, column = guide.partition("#")
-    told = _by_arch(space, load_truth(file, column or None)) if guide else test
-    listed = [space.parse(text) for text in context.archs]
-    archs = tuple([arch for arch in listed if arch in test and arch in told])
+    told = _by_arch(parse, load_truth(file, column or None)) if guide else test
+    archs = tuple([arch for arch in map(parse, context.archs) if arch in test and arch in told])
     if len(archs) < 2:
         raise BadInputError(f"study {context.name}: {len(archs)} architectures have a truth and a guide, 2 are needed.")
-    name = guide or f"{truth.source} {truth.column}"
     higher = truth.higher_is_better
-    known = Known(name, {arch: told[arch] for arch in archs}, higher_is_better=higher)
-    return Field(space, archs, {arch: test[arch] for arch in archs}, known, higher)
+    known = Known(guide or truth.source, {arch: told[arch] for arch in archs}, higher_is_better=higher)
+    return Field(context.space, archs, {arch: test[arch] for arch in archs}, known, higher, parse)
 
 
-def _by_arch(space: Space, truth: Truth) -> dict[Arch, float]:
+def _by_arch(parse: Parse, truth: Truth) -> dict[Arch, float]:
     """One number for each architecture, the mean of its rows."""
     found: dict[Arch, list[float]] = {}
-    known = set(rows_with_truth(space, truth))
     for text, value in zip(truth.arch, truth.value.tolist(), strict=True):
-        if value == value and (text in known or space.format(space.parse(text)) in known):
-            found.setdefault(space.parse(text), []).append(value)
-    return {arch: float(np.mean(values)) for arch, values in found.items()}
+        if value == value:
+            try:
+                found.setdefault(parse(text), []).append(value)
+            except OutOfSpaceError:  # tables may have more than the space
+                continue
+    return {arch: float(np.mean(values)) if len(values) > 1 else values[0] for arch, values in found.items()}
 
 
 def _variants(context: Context, field: Field) -> Iterator[Variant]:
@@ -139,49 +155,64 @@ def _variants(context: Context, field: Field) -> Iterator[Variant]:
 def _proxies(context: Context, field: Field) -> list[Known]:
     """The scores of all architectures, of the caller's run folders as far as these have them."""
     asked = context.proxies(context.parameters["proxies"])
-    ready = [join(load_scores(folder), context.truth) for folder in context.scores]
-    found = {one.text: joined for one in asked for joined in ready if _has(joined, one.text, context.archs)}
+    wanted = set(field.archs)
+    found: dict[str, Known] = {}
+    for scores in map(load_scores, context.scores):
+        known = _known(field, scores, [one.text for one in asked])
+        found |= {name: one for name, one in known.items() if wanted.issubset(one.values)}
     missing = [Case({}, one) for one in asked if one.text not in found]
     for scored in context.score(missing) if missing else ():
-        joined = join(scored.table, context.truth)
-        found |= {text: joined for _, text in scored.cases}
+        found |= _known(field, from_table(scored.table), [name for _, name in scored.cases])
+    return [found[one.text] for one in asked]
+
+
+def _known(field: Field, scores: Scores, names: Sequence[str]) -> dict[str, Known]:
+    """Of these proxies the scores of architectures that are searched, NaN where undefined."""
     wanted = set(field.archs)
-    known = []
-    for one in asked:
-        joined = found[one.text]
-        values = joined.values[one.text].tolist()
-        of = {field.space.parse(text): value for text, value in zip(joined.arch, values, strict=True)}
-        scores = {arch: value for arch, value in of.items() if arch in wanted}
-        known.append(Known(one.text, scores, higher_is_better=joined.higher_is_better[one.text]))
-    return known
+    archs = [field.parse(text) for text in scores.arch]
+    found = {}
+    for name in names:
+        if name in scores.values:
+            values, scored = scores.values[name].tolist(), scores.scored[name].tolist()
+            of = {arch: value for arch, value, has in zip(archs, values, scored, strict=True) if has and arch in wanted}
+            found[name] = Known(name, of, higher_is_better=scores.higher_is_better[name])
+    return found
 
 
-def _has(joined: Comparison, proxy: str, archs: Sequence[str]) -> bool:
-    """Whether scores are those of a proxy, for every architecture."""
-    if proxy not in joined.values:
-        return False
-    scored = {arch for arch, has in zip(joined.arch, joined.scored[proxy].tolist(), strict=True) if has}
-    return scored.issuperset(archs)
+def _searched(context: Context, jobs: Sequence[Job]) -> list[pl.DataFrame]:
+    """The evaluations of every search, in processes; each has a folder, where it goes on if it was killed."""
+    folder = context.folder / "searches"
+    folder.mkdir(exist_ok=True)
+    n_workers = count_workers(context.workers)
+    found: dict[int, pl.DataFrame] = {}
+    for done in in_processes(_search, list(enumerate(jobs)), 1, (folder,), n_workers, lambda: None):
+        found |= done
+        if context.progress:
+            context.progress(
+                sum(jobs[i].budget * jobs[i].rounds for i in found), sum(j.budget * j.rounds for j in jobs)
+            )
+    return [found[i] for i in range(len(jobs))]
 
 
-def _searched(context: Context, field: Field, variant: Variant) -> dict[str, Any]:
-    """Run a variant, or find it in the folder, and measure it."""
-    job = _job(context, field, variant)
-    folder = context.folder / "searches" / digest(job.protocol | {"undefined": variant.undefined})
-    folder.parent.mkdir(exist_ok=True)
-    found = run(job, out=folder, workers=context.workers, progress=context.progress)
-    archs = {text: field.space.parse(text) for text in found["arch"].unique().to_list()}
-    values = np.array([field.truth[archs[text]] for text in found["arch"].to_list()])
+def _search(numbered: Sequence[tuple[int, Job]], folder: Path) -> dict[int, pl.DataFrame]:
+    return {i: run(job, out=folder / digest(job.protocol | _draws(job)), workers=1).evaluations for i, job in numbered}
+
+
+def _draws(job: Job) -> dict[str, str]:
+    """What of a job its protocol does not say: what it draws from."""
+    return {"draws": digest([str(arch.code) for arch in job.space]) if isinstance(job.space, Among) else ""}
+
+
+def _measured(field: Field, variant: Variant, job: Job, found: pl.DataFrame, within: float) -> dict[str, Any]:
+    values = np.array([field.truth[field.parse(text)] for text in found["arch"].to_list()])
     best = np.maximum.accumulate(field.sign * values.reshape(job.rounds, job.budget), axis=1)
-    scores = [np.nan] if variant.proxy is None else list(variant.proxy.values.values())
-    defined = int(np.isfinite(scores).sum())
-    return {
-        "n_total": len(field.archs),
-        "n_defined": defined if variant.proxy is not None else None,
-        "coverage": defined / len(field.archs) if variant.proxy is not None else None,
-        "evaluated_undefined_percent": 100 * found["score"].is_null().mean() if variant.proxy is not None else None,
-        **measures(best, field, context.parameters["within"]),
-    }
+    about: dict[str, Any] = {"n_total": len(field.archs)}
+    about |= dict.fromkeys(("n_defined", "coverage", "evaluated_undefined_percent"))
+    if variant.proxy is not None:
+        about["n_defined"] = sum(value == value for value in variant.proxy.values.values())
+        about["coverage"] = about["n_defined"] / len(field.archs)
+        about["evaluated_undefined_percent"] = 100 * found["score"].null_count() / len(found)
+    return {**about, **measures(best, field, within)}
 
 
 def _job(context: Context, field: Field, variant: Variant) -> Job:
@@ -225,7 +256,7 @@ def measures(best: Floats, field: Field, within: float) -> dict[str, Any]:
         "final_q25": float(low[-1]),
         "final_q75": float(high[-1]),
         "regret_median": float(top - np.median(final)),
-        "regret_mean": float(top - final.mean()),
+        "regret_mean": float(np.mean(top - final)),
         "evaluations_to_within_median": middle if np.isfinite(middle) else None,
         "reached_within_percent": float(100 * near.any(axis=1).mean()),
         **{name: curve.tolist() for name, curve in curves.items()},
@@ -234,32 +265,32 @@ def measures(best: Floats, field: Field, within: float) -> dict[str, Any]:
 
 def draw(frame: pl.DataFrame) -> "Figure":
     """Median and quartiles of the best so far: a panel for each searcher, a curve for each variant, as in the paper."""
-    from matplotlib.figure import Figure
-
     searchers = frame["searcher"].unique(maintain_order=True).to_list()
-    figure = Figure(figsize=(5.2 * len(searchers), 4.2), layout="constrained")
-    panels = np.atleast_1d(figure.subplots(1, len(searchers), sharey=True))
+    figure, panels = sheet(5.2 * len(searchers), 4.2, 1, len(searchers), sharey=True)
     for axes, searcher in zip(panels, searchers, strict=True):
-        for row in frame.filter(pl.col("searcher") == searcher).iter_rows(named=True):
+        variants = frame.filter(pl.col("searcher") == searcher).iter_rows(named=True)
+        for row, colour in zip(variants, cycle(COLOURS), strict=False):
             median, low, high = (np.array(row[name]) for name in CURVES)
             steps = np.arange(1, len(median) + 1)
-            line = axes.plot(steps, median, linestyle=":" if row["undefined"] == "omit" else "-", label=_label(row))
-            axes.fill_between(steps, low, high, alpha=0.12, linewidth=0, color=line[0].get_color())
-        axes.set_title(searcher.replace("_", " "), loc="left")
-        axes.set_xlabel("networks trained")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(alpha=0.25, linewidth=0.5)
-        axes.legend(frameon=False, fontsize=8)
+            style = ":" if row["undefined"] == "omit" else "-"
+            axes.plot(steps, median, linestyle=style, color=colour, label=_label(row))
+            axes.fill_between(steps, low, high, alpha=0.15, linewidth=0, color=colour)
+        dress(
+            axes,
+            x="networks trained",
+            y="" if axes is not panels[0] else "best so far",
+            title=searcher.replace("_", " "),
+        )
+        legend(axes)
     ends = np.array([row for name in CURVES for row in frame[name].list.last().to_list()])
-    starts = np.array(frame[CURVES[0]].list.slice(4, 1).list.first().to_list())
-    panels[0].set_ylim(*_limits(starts, ends))
-    panels[0].set_ylabel("best so far")
+    fifth = np.array([curve[min(4, len(curve) - 1)] for curve in frame[CURVES[0]].to_list()])
+    panels[0].set_ylim(*_limits(fifth, ends))
     return figure
 
 
-def _limits(starts: Floats, ends: Floats) -> tuple[float, float]:
+def _limits(fifth: Floats, ends: Floats) -> tuple[float, float]:
     """From the medians after five networks to where curves end: what comes before would flatten all the rest."""
-    values = np.concatenate([starts, ends])
+    values = np.concatenate([fifth, ends])
     room = 0.05 * (values.max() - values.min()) or 1.0
     return float(values.min() - room), float(values.max() + room)
 
