@@ -31,7 +31,8 @@ from untrained.report.compare import Comparison, join, load_scores
 from untrained.search import SEARCHERS, BoundSearcher
 from untrained.search.among import Among
 from untrained.search.objectives import Known
-from untrained.search.run import Job, run
+from untrained.search.rounds import Job
+from untrained.search.run import run
 from untrained.spaces import FiniteSpace, Space
 from untrained.studies.base import Case, Context, Study, digest, rows_with_truth
 from untrained.tables import Truth, load_truth
@@ -169,7 +170,7 @@ def _searched(context: Context, field: Field, variant: Variant) -> dict[str, Any
     job = _job(context, field, variant)
     folder = context.folder / "searches" / digest(job.protocol | {"undefined": variant.undefined})
     folder.parent.mkdir(exist_ok=True)
-    found = run(job, out=folder, workers=context.workers, progress=context.progress)
+    found = run(job, out=folder, workers=context.workers, progress=context.progress).evaluations
     archs = {text: field.space.parse(text) for text in found["arch"].unique().to_list()}
     values = np.array([field.truth[archs[text]] for text in found["arch"].to_list()])
     best = np.maximum.accumulate(field.sign * values.reshape(job.rounds, job.budget), axis=1)
