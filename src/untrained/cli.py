@@ -29,9 +29,9 @@ from untrained.cli_options import (
     space_and_task,
     truths_of,
 )
+from untrained.cli_report import report
 from untrained.cli_search import search, searchers
 from untrained.cli_study import reproduce, studies, study
-from untrained.cli_report import report
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(

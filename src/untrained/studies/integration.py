@@ -222,7 +222,7 @@ def _job(context: Context, field: Field, variant: Variant) -> Job:
     space = field.space if whole else Among(field.space, draws, field.archs)
     return Job(
         space, _searcher(variant, asked), (field.told,), int(asked["budget"]), int(asked["rounds"]),
-        int(asked["seed"]), variant.proxy,
+        int(asked["search_seed"]), variant.proxy,
     )  # fmt: skip
 
 
@@ -317,6 +317,6 @@ STUDY = Study(
         "pool": 64,
         "tournament": 10,
         "within": 0.5,
-        "seed": 0,
+        "search_seed": 0,
     },
 )
