@@ -166,8 +166,12 @@ class Context:
         rows.sort(key=lambda row: order[json.dumps({name: row[name] for name in names}, sort_keys=True)])
         return pl.DataFrame(rows, infer_schema_length=None)
 
-    def compare(self, scores: ScoreTable | Scores | Path, setting: Setting | None = None) -> pl.DataFrame:
-        """The same table for scores that are there already, a row for each proxy; `seconds` is empty."""
+    def compare(self, scores: Scores, setting: Setting | None = None) -> pl.DataFrame:
+        """The same table for scores that are there already, a row for each proxy; `seconds` is empty.
+
+        Raises:
+            BadInputError: no truth, or they are of none of the architectures.
+        """
         joined = join(scores, self.truth)
         rows = [
             {**self.head(subset), **(setting or {}), "proxy": proxy, "undefined": policy, **measured(one)}
@@ -175,6 +179,8 @@ class Context:
             for policy, found in policies(joined.among(archs))
             for proxy, one in found.items()
         ]
+        if not rows:
+            raise BadInputError(f"no architecture of the study has a score in {scores.source}.")
         return pl.DataFrame(rows, infer_schema_length=None).with_columns(seconds=pl.lit(None, pl.Float64))
 
     def head(self, subset: str) -> dict[str, str]:

@@ -225,7 +225,9 @@ def _open(out: Path, protocol: Mapping[str, Any]) -> None:
     if (out / "study.json").exists():
         stored = _read(out)
         advice = "Choose another --out, or run the same command as before."
-        refuse_other_fields(out, "a study", stored["protocol"], protocol, advice)
+        for fields in (("study", "space"), tuple(protocol)):  # what differs most is said first
+            old, new = ({name: content.get(name) for name in fields} for content in (stored["protocol"], protocol))
+            refuse_other_fields(out, "a study", old, new, advice)
         calls = stored["calls"]
         make(out, _PARTS)
     else:
