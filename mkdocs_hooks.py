@@ -11,8 +11,6 @@ import griffe
 PAGE = "reference_cli.md"
 # Their list is in words cut short, and each has a heading of its own.
 LIST = re.compile(r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", re.MULTILINE)
-    r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", re.MULTILINE
-)  # in words cut short; each has its own heading
 EXAMPLES = re.compile(r"^Examples:\n((?:  .*\n)+)", re.MULTILINE)
 
 

@@ -48,7 +48,7 @@ def test_rows_of_scores_at_hand(scores: tuple[Path, list[float]], tmp_path: Path
     file, values = scores
     other = tmp_path / "other.csv"
     other.write_text("\n".join(["arch,c100", *[f'"{t}",{100 - a}' for t, a in zip(TEXTS, ACCURACY, strict=True)]]))
-    frame = verified(file, truths=f"nasbench201_cifar100={other}#c100").frame
+    frame = verified(file, truths=f"nasbench201_cifar100={other}:c100").frame
     assert frame["row"].unique(maintain_order=True).to_list() == list(PUBLISHED)
     worst = frame.filter(pl.col("undefined") == "worst", pl.col("proxy") == "eznas_darts")
     last = np.array([-1.0, -1.0, *values[2:]])

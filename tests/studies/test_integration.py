@@ -178,11 +178,11 @@ def test_searches_may_be_told_something_else_than_what_is_reported(scores: Path,
     guide.write_text("\n".join(["arch,val", *lines]))
     led, misled = (
         row(small(scores, rounds=8, budget=24, **told), "ageing_evolution", False, False, "none")
-        for told in ({}, {"guide": f"{guide}#val"})
+        for told in ({}, {"guide": f"{guide}:val"})
     )
     assert misled["regret_mean"] > led["regret_mean"] + 1
     with pytest.raises(UntrainedError, match="nothing"):
-        small(scores, guide=f"{guide}#nothing")
+        small(scores, guide=f"{guide}:nothing")
 
 
 def test_the_number_of_workers_does_not_matter(whole: StudyResult, scores: Path) -> None:
