@@ -257,16 +257,16 @@ def leaderboard(
 app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
-app.command()(figure)
 app.command()(search)
 app.command()(study)
-app.command()(studies)
 app.command()(reproduce)
+app.command()(figure)
 app.command()(report)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
 app.command()(searchers)
+app.command()(studies)
 
 
 @app.command()

@@ -1,15 +1,11 @@
 """`untrained report`: one HTML file that shows what runs have found. Parse, call, print."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from untrained.cli_options import console
-from untrained.errors import BadInputError
-
-if TYPE_CHECKING:
-    from untrained.tables import Truth
+from untrained.cli_options import console, truths_of
 
 
 def report(
@@ -43,18 +39,8 @@ def report(
     """
     from untrained.page import gather, write_page
 
-    page = gather(runs, _truths(against or [], column), title=title, points=points, partial=partial)
+    page = gather(runs, truths_of(against or [], column), title=title, points=points, partial=partial)
     path = write_page(page, out)
     size = path.stat().st_size / 1e6
     console().print(f"{path}  {size:.2f} MB", soft_wrap=True, markup=False, highlight=False)
 
-
-def _truths(specs: list[str], columns: list[str] | None) -> "list[Truth]":
-    from untrained.tables import load_truth
-
-    columns = columns or [""] * len(specs)
-    if len(columns) != len(specs):
-        raise BadInputError(
-            f"{len(columns)} --column for {len(specs)} --against; give one for each ('' for a table)."
-        )
-    return [load_truth(spec, name or None) for spec, name in zip(specs, columns, strict=True)]

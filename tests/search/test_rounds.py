@@ -92,7 +92,14 @@ run(job, out=Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("text", ["ageing_evolution(pool=8,tournament=3)", "local_search", "nsga2(population=8)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ageing_evolution(pool=8,tournament=3)",
+        pytest.param("local_search", marks=pytest.mark.slow),
+        pytest.param("nsga2(population=8)", marks=pytest.mark.slow),
+    ],
+)
 def test_killed_it_goes_on_and_ends_in_the_same(tmp_path, python, text):
     root = Path(__file__).parents[2]
     environment = {"PYTHONPATH": f"{root / 'tests'}:{root / 'src'}"}

@@ -212,4 +212,3 @@ def test_proxies_are_scored_or_taken_from_runs(small: Small, tmp_path: Path) -> 
     assert frame.schema["seconds"] == pl.Float64
     with pytest.raises(BadInputError, match="no architecture of the study has a score in"):
         small("proxies_compared", proxies="", scores=[tmp_path / "run"], archs=ARCHS[20:])
-

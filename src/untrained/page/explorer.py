@@ -104,10 +104,10 @@ def explorer(
 def _proxy_column(
     called: str, name: str, run: ScoreRun, found: NDArray[np.float64], rows: Sequence[int | None]
 ) -> dict[str, Any]:
-    reasons, scored = run.scores.reasons.get(name), run.scores.scored[name]
+    reasons, scored = run.reasons[name], run.scores.scored[name]
     numbers = [math.nan if i is None else float(found[i]) for i in rows]
     why = [
-        "not scored" if i is None or not scored[i] else "" if number == number else (reasons[i] if reasons else "")
+        "not scored" if i is None or not scored[i] else "" if number == number else reasons[i]
         for i, number in zip(rows, numbers, strict=True)
     ]
     return _column(called, "proxy", run.scores.higher_is_better[name], numbers, why, "")

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from untrained.engine.store import read_parts, read_run
+from untrained.engine.worker import Row
 from untrained.errors import RunConflictError
 from untrained.page.drawings import whisker
 from untrained.page.parts import (
@@ -27,9 +28,9 @@ from untrained.page.parts import (
     provenance_facts,
     share,
 )
-from untrained.report.compare import Comparison, Scores, load_scores
+from untrained.report.compare import Comparison, Scores, rows_of_run, scores_of_rows
 from untrained.report.leaderboard import BASELINE, Board, Entry, board
-from untrained.spaces import ModuleSpace, Space, find_space
+from untrained.spaces import Space, find_space
 from untrained.stats import Agreement, NoiseCeiling
 from untrained.tables import Truth
 
@@ -47,6 +48,7 @@ class ScoreRun:
         content: of its run.json.
         scores: all of them.
         milliseconds: of each proxy, the median over distinct networks.
+        reasons: of each proxy, for each architecture why there is no number; empty where there is one.
         called: what to call proxies whose own text says little.
     """
 
@@ -54,7 +56,8 @@ class ScoreRun:
     space: Space
     content: dict[str, Any]
     scores: Scores
-    milliseconds: dict[str, float]
+    milliseconds: Mapping[str, float]
+    reasons: Mapping[str, Sequence[str]]
     called: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,8 +74,6 @@ def read_score_run(folder: Path, *, partial: bool = False) -> ScoreRun:
     content = read_run(folder)
     protocol = content["protocol"]
     space = find_space(protocol["space"])
-    if isinstance(space, ModuleSpace):
-        space = space.of(protocol["task"]["input_shape"], protocol["task"]["n_classes"])
     if protocol.get("space_version") != space.version:
         raise RunConflictError(
             f"{folder} is of version {protocol.get('space_version')} of {space.name}, and this installation has "
@@ -80,7 +81,8 @@ def read_score_run(folder: Path, *, partial: bool = False) -> ScoreRun:
         )
     if not (folder / "archs.parquet").is_file():
         raise RunConflictError(f"{folder} is half-written: it has no architectures yet. Run its command again.")
-    scores = load_scores(folder)
+    rows = rows_of_run(folder)
+    scores = scores_of_rows(str(folder), rows)
     for name, scored in scores.scored.items():
         if not partial and not scored.all():
             raise RunConflictError(
@@ -90,7 +92,16 @@ def read_score_run(folder: Path, *, partial: bool = False) -> ScoreRun:
     if not any(scored.any() for scored in scores.scored.values()):
         raise RunConflictError(f"{folder} has no scores yet. Run its command again.")
     times = read_parts(folder).group_by("proxy").agg(pl.col("seconds").median())
-    return ScoreRun(folder, space, content, scores, {name: 1000 * took for name, took in times.iter_rows()})
+    reasons = {
+        name: ["" if row is None or row.value is not None else _reason(row) for row in found]
+        for name, found in rows.rows.items()
+    }
+    milliseconds = {name: 1000 * took for name, took in times.iter_rows()}
+    return ScoreRun(folder, rows.space, content, scores, milliseconds, reasons)
+
+
+def _reason(row: Row) -> str:
+    return f"{row.status}: {row.detail}" if row.detail else row.status
 
 
 def score_part(run: ScoreRun, comparisons: Sequence[Comparison]) -> Part:
@@ -271,7 +282,7 @@ def _status(run: ScoreRun) -> Section:
     )  # fmt: skip
     rows = []
     for name, values in run.scores.values.items():
-        reasons = Counter([reason for reason in run.scores.reasons.get(name, ()) if reason])
+        reasons = Counter([reason for reason in run.reasons[name] if reason])
         why = reasons.most_common(1)[0][0] if reasons else ""
         n = int((~np.isnan(values)).sum())
         better = "higher" if run.scores.higher_is_better[name] else "lower"

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import combinations, compress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,8 +103,7 @@ class Comparison:
 class Scores:
     """Scores read back: for each proxy one number for each architecture, NaN where undefined, and which way is up.
 
-    `scored` is False where a proxy was never run on an architecture. `reasons`, of run folders alone, says for each
-    proxy why there is no number, empty where there is one or nothing is known.
+    `scored` is False where a proxy was never run on an architecture.
     """
 
     source: str
@@ -113,7 +112,6 @@ class Scores:
     values: Mapping[str, NDArray[np.float64]]
     scored: Mapping[str, NDArray[np.bool_]]
     higher_is_better: Mapping[str, bool]
-    reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load_scores(source: Path | str) -> Scores:
@@ -127,7 +125,7 @@ def load_scores(source: Path | str) -> Scores:
     """
     path = Path(source)
     if path.is_dir():
-        return _from_run(path)
+        return scores_of_rows(str(path), rows_of_run(path))
     if not path.is_file():
         raise DataMissingError(
             f"no scores at {path}: expected a run folder or a csv file written by `untrained score`."
@@ -237,18 +235,14 @@ def rows_of_run(folder: Path) -> RunRows:
     return RunRows(space, texts, found, {name: about["higher_is_better"] for name, about in every.items()})
 
 
-def _from_run(folder: Path) -> Scores:
-    run = rows_of_run(folder)
-    values, scored, reasons = {}, {}, {}
-    for name, found in run.rows.items():
-        values[name] = np.array([np.nan if row is None or row.value is None else row.value for row in found])
-        scored[name] = np.array([row is not None for row in found], bool)
-        reasons[name] = ["" if row is None or row.value is not None else _reason(row) for row in found]
-    return Scores(str(folder), run.space.name, tuple(run.archs), values, scored, run.higher_is_better, reasons)
-
-
-def _reason(row: Row) -> str:
-    return f"{row.status}: {row.detail}" if row.detail else row.status
+def scores_of_rows(source: str, run: RunRows) -> Scores:
+    """The scores in rows, which came from `source`."""
+    values = {
+        name: np.array([np.nan if row is None or row.value is None else row.value for row in found])
+        for name, found in run.rows.items()
+    }
+    scored = {name: np.array([row is not None for row in found], bool) for name, found in run.rows.items()}
+    return Scores(source, run.space.name, tuple(run.archs), values, scored, run.higher_is_better)
 
 
 def _from_csv(path: Path) -> Scores:
