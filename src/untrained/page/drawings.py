@@ -127,8 +127,8 @@ def _drawn(one: Series, name: str, x_axis: _Axis, y_axis: _Axis) -> Markup:
         )
     if one.low is not None and one.high is not None:
         low, high = _floats(one.low), _floats(one.high)
-        known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))[:: max(1, len(x) // _MOST)]
-        edge = [(x[i], high[i]) for i in known] + [(x[i], low[i]) for i in known[::-1]]
+        bounded = np.flatnonzero(np.isfinite(low) & np.isfinite(high))[:: max(1, len(x) // _MOST)].tolist()
+        edge = [(x[i], high[i]) for i in bounded] + [(x[i], low[i]) for i in bounded[::-1]]
         out.append(Markup('<polygon class="band {}" points="{}"/>').format(name, _points(edge, x_axis, y_axis)))
     pieces: list[list[tuple[float, float]]] = [[]]
     every = max(1, len(x) // _MOST)

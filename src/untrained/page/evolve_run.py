@@ -64,7 +64,7 @@ class StoredDiscovery:
             if (folder / "run.json").is_file():
                 run = read_score_run(folder, partial=partial)
                 others = [name for name in run.scores.values if name.startswith("champion(") and name != mine]
-                called = {mine: CHAMPION, **{name: RANDOM for name in others[:1]}}
+                called = {mine: CHAMPION, **dict.fromkeys(others[:1], RANDOM)}
                 found.append(replace(run, called=called))
         return found
 
@@ -113,7 +113,9 @@ def evolve_part(found: StoredDiscovery) -> Part:
     protocol = found.content["protocol"]
     splits = protocol["splits"]
     titles = " and ".join(space.title for space in found.spaces)
-    reads = "columns of width-1 banks" if protocol["terminals"] == "width1" else "tensors of the layers of full networks"
+    reads = (
+        "columns of width-1 banks" if protocol["terminals"] == "width1" else "tensors of the layers of full networks"
+    )
     sentences = [
         f"A proxy was evolved on {titles}: programs over {reads}, by how well they rank "
         f"{sum(split['discovery'] for split in splits):,} trained networks; "
@@ -128,7 +130,9 @@ def evolve_part(found: StoredDiscovery) -> Part:
     settings = protocol_facts(protocol["settings"])
     sections.append(
         Section(
-            "Where it comes from", (), (facts, replace(settings, title="Settings", folded=True), provenance_facts(found.content["calls"]))
+            "Where it comes from",
+            (),
+            (facts, replace(settings, title="Settings", folded=True), provenance_facts(found.content["calls"])),
         )
     )
     return Part(f"A proxy evolved on {' and '.join(space.name for space in found.spaces)}", str(found.folder),
@@ -138,7 +142,9 @@ def evolve_part(found: StoredDiscovery) -> Part:
 def _champion(found: StoredDiscovery) -> Section:
     program, chosen = found.champion.program, found.found.chosen
     said = [f"The champion is {about_champion(found.found, found.content['protocol']['settings']['committee'])}."]
-    blocks: list[Block] = [Code("The champion" + (", its beginning" if is_long(program) else ""), short(program.text, _TEXT))]
+    blocks: list[Block] = [
+        Code("The champion" + (", its beginning" if is_long(program) else ""), short(program.text, _TEXT))
+    ]
     if chosen.program != program:
         said.append("It was fitted to both parts: only networks that were held out can judge it.")
         blocks.append(Code("The best single program", short(chosen.program.text, _TEXT)))

@@ -203,7 +203,7 @@ def _row(
     return tuple(cells)
 
 
-def _said(names: Sequence[str], worst: dict[str, Agreement], entries: dict[str, Entry]) -> list[str]:
+def _said(names: Sequence[str], worst: Mapping[str, Agreement], entries: Mapping[str, Entry]) -> list[str]:
     """The main finding, in words."""
     best = worst[names[0]]
     if best.kendall.value != best.kendall.value:
@@ -234,7 +234,7 @@ def _ceilings(found: Board | None) -> list[str]:
     ]
 
 
-def _top(names: Sequence[str], worst: dict[str, Agreement]) -> Table:
+def _top(names: Sequence[str], worst: Mapping[str, Agreement]) -> Table:
     columns = (
         Column("proxy", numeric=False),
         Column("rho", about="Spearman's rho among the 10% best trained"),
