@@ -37,7 +37,16 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["spaces"], ["--version"], ["score", "--help"], ["evolve", "--help"], ["proxies"], ["operators"]],
+    [
+        ["--help"],
+        ["spaces"],
+        ["--version"],
+        ["score", "--help"],
+        ["evolve", "--help"],
+        ["report", "--help"],
+        ["proxies"],
+        ["operators"],
+    ],
     ids=" ".join,
 )
 def test_small_commands_import_nothing_heavy(python: Any, arguments: list[str]) -> None:

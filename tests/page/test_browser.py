@@ -447,7 +447,8 @@ const move = (k) => s.over.dispatchEvent(new PointerEvent('pointermove', {bubble
 const seen = new Set();
 const hover = time(40, (k) => { move(k); seen.add(s.selected); });
 const zoom = time(8, (k) => s.zoom(k % 2 ? 1 / 0.7 : 0.7));
-const filter = time(8, (k) => { e.text.value = k % 2 ? '' : 'skip'; e.text.dispatchEvent(new Event('input', {bubbles: true})); });
+const input = () => e.text.dispatchEvent(new Event('input', {bubbles: true}));
+const filter = time(8, (k) => { e.text.value = k % 2 ? '' : 'skip'; input(); });
 const sort = time(6, () => e.grid.head.lastChild.firstChild.click());
 return {hover, zoom, filter, sort, seen: seen.size, shown: s.view.shown.length};
 """

@@ -1,4 +1,4 @@
-"""From gathered parts to one HTML file that needs nothing else: styles, script and data are in it, and nothing loads."""
+"""From gathered parts to one HTML file that needs nothing else: styles, script and data are in it."""
 
 import base64
 import hashlib

@@ -116,14 +116,14 @@ def _discovery(folder: Path, partial: bool) -> Told:
     return Told(folder, found.spaces, lambda _: evolve_part(found), tuple(found.runs(partial=partial)))
 
 
-def _search(folder: Path, partial: bool) -> Told:
+def _search(folder: Path, _: bool) -> Told:
     from untrained.page.search_run import read_search_folder, search_part
 
     found = read_search_folder(folder)
     return Told(folder, (found.space,), lambda _: search_part(found), search=found)
 
 
-def _study(folder: Path, partial: bool) -> Told:
+def _study(folder: Path, _: bool) -> Told:
     from untrained.page.study_run import read_study_folder, study_part
 
     found = read_study_folder(folder)

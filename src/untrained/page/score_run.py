@@ -126,8 +126,8 @@ def score_part(run: ScoreRun, comparisons: Sequence[Comparison]) -> Part:
     sections = [_agreement(joined) for joined in comparisons] or [_alone(run)]
     sections += [_status(run)]
     facts = protocol_facts({name: value for name, value in protocol.items() if name != "proxies"})
-    versions = Facts("Proxies", (("versions", ", ".join(f"{k} {v['version']}" for k, v in protocol["proxies"].items())),),
-                     folded=True)  # fmt: skip
+    stated = ", ".join(f"{name} {about['version']}" for name, about in protocol["proxies"].items())
+    versions = Facts("Proxies", (("versions", stated),), folded=True)
     sections.append(Section("Where it comes from", (), (facts, versions, provenance_facts(run.content["calls"]))))
     before = max(1, len(comparisons))
     return Part(f"Scores of {run.space.name}", str(run.folder), tuple(sentences), tuple(sections), before)
