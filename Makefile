@@ -21,10 +21,10 @@ demo: .venv/.demo ## rank all of NAS-Bench-201 and say how far the ranking can b
 	@$(BIN)/untrained demo
 
 test: .venv/.dev ## run the tests, except the slow ones
-	@$(BIN)/pytest -n 2 -m "not slow and not browser"
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not browser"
 
 test-all: .venv/.dev ## run all tests but those in a browser
-	@$(BIN)/pytest -n 2 --hypothesis-profile=thorough
+	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=thorough
 
 test-browser: .venv/.dev ## test the report page in Chromium, which root has installed here if it is missing
 	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \

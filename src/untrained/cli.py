@@ -31,6 +31,7 @@ from untrained.cli_options import (
 )
 from untrained.cli_report import report
 from untrained.cli_search import search, searchers
+from untrained.cli_study import reproduce, studies, study
 from untrained.errors import BadInputError, UntrainedError
 
 app = typer.Typer(
@@ -256,13 +257,16 @@ def leaderboard(
 app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
+app.command()(search)
+app.command()(study)
+app.command()(reproduce)
 app.command()(figure)
 app.command()(report)
-app.command()(search)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
 app.command()(searchers)
+app.command()(studies)
 
 
 @app.command()

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from untrained.report.figure_style import COLOURS, GREY, dress, legend, save, sheet
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -29,25 +31,19 @@ def curves_figure(
         expected: numbers of evaluations and the expected best of so many at random, dotted.
         log: logarithmic axis of values, for regret.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = sheet(7.5, 4.6)
     for i, (label, frame) in enumerate(curves.items()):
-        step = frame["step"].to_numpy()
-        (line,) = axes.plot(step, frame["median"].to_numpy(), _STYLES[i // 10 % len(_STYLES)], label=label)
+        step, colour = frame["step"].to_numpy(), COLOURS[i % len(COLOURS)]
+        line = _STYLES[i // len(COLOURS) % len(_STYLES)]
+        axes.plot(step, frame["median"].to_numpy(), line, label=label, color=colour, linewidth=1.6)
         low, high = frame["q25"].to_numpy(), frame["q75"].to_numpy()
-        axes.fill_between(step, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
+        axes.fill_between(step, low, high, alpha=0.15, color=colour, linewidth=0)
     if expected is not None:
-        axes.plot(*expected, ":", color="0.35", label="expected best at random")
+        axes.plot(*expected, ":", color=GREY, label="expected best at random")
     if log:
         axes.set_yscale("log")
-    axes.set_xlabel("evaluations")
-    axes.set_ylabel(y_label)
-    axes.set_title(title, loc="left", fontsize=10)
-    axes.grid(alpha=0.25, linewidth=0.5)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=9)
+    dress(axes, x="evaluations", y=y_label, title=title)
+    legend(axes)
     return figure
 
 
@@ -61,8 +57,4 @@ def draw_curves(
     log: bool = False,
 ) -> Path:
     """Save `curves_figure` as png, pdf or svg; return the path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure = curves_figure(curves, y_label=y_label, title=title, expected=expected, log=log)
-    figure.savefig(path, dpi=150)
-    return path
+    return save(curves_figure(curves, y_label=y_label, title=title, expected=expected, log=log), path)

@@ -46,6 +46,18 @@ def known_truth(truth: Truth, space: Space, text: str) -> Known:
     return Known(text, means, higher_is_better=truth.higher_is_better)
 
 
+def named(given: str | Truth, truth: Truth) -> str:
+    """What files call a truth: the table's column, or a file's name and its column, wherever the file is.
+
+    >>> truth = Truth("one cell", None, ("a",), np.array([0.9]), "acc", "", True)
+    >>> named("data/mine.csv", truth), named("nasbench201:cifar10:test_acc", truth)
+    ('mine.csv:acc', 'nasbench201:cifar10:test_acc')
+    """
+    if not isinstance(given, str):
+        return truth.column
+    return given if given.count(":") == 2 else f"{Path(given).name}:{truth.column}"
+
+
 def loaded(scores: ReadyScores) -> Scores:
     """Scores, from wherever they are."""
     if isinstance(scores, ScoreTable):
@@ -72,7 +84,7 @@ class Reader:
         if isinstance(given, Quantity):
             return given
         if isinstance(given, Truth):
-            return known_truth(given, self.space, given.column)
+            return known_truth(given, self.space, named(given, given))
         if not isinstance(given, str):
             return Called(getattr(given, "__name__", type(given).__name__), given, scope=Scope.CODE)
         direction, colon, rest = given.partition(":")
@@ -96,7 +108,8 @@ class Reader:
         if text.startswith("train:"):
             return own_objective(text.removeprefix("train:"), self.space)
         is_csv = text.lower().endswith((".csv", ".csv.gz")) or ":" not in text
-        return known_truth(load_truth(text, self.column if is_csv else None), self.space, text)
+        truth = load_truth(text, self.column if is_csv else None)
+        return known_truth(truth, self.space, named(text, truth))
 
     def _without_training(self, text: str) -> Quantity | None:
         text = text.strip()

@@ -17,7 +17,7 @@ import polars as pl
 
 from untrained.engine.folder import write_frame, write_json
 from untrained.errors import BadInputError
-from untrained.report.search_asked import Objective, Reader, ReadyScores, known_truth, loaded
+from untrained.report.search_asked import Objective, Reader, ReadyScores, known_truth, loaded, named
 from untrained.search import BoundSearcher, parse_searcher
 from untrained.search.base import Floats
 from untrained.search.curves import best_so_far, by_round, of_best_so_far, summary, volume_so_far
@@ -79,7 +79,8 @@ class Searched:
         curves: see `search.curves.CURVES`. `best` is the objective of the best so far and `regret` how much that is
             behind the best known; `judge_best` is the best judge value so far, as the curves of the epsinas paper are;
             `judge_of_best` that of the best so far by the objective, which is what a user gets, and `judge_regret` how
-            much it is behind. With several objectives only `hypervolume`, above the worst values met.
+            much it is behind. With several objectives only `hypervolume`: the share that what was found so far
+            dominates of the box between the worst and the best value met of each objective.
         best: the best architectures, or with several objectives the front; best first by the first objective.
         expected: of so many evaluations the expected best of as many architectures drawn at random without
             replacement, in closed form; None where not all is known.
@@ -189,7 +190,7 @@ def run_search(
         if len(job.objectives) > 1:
             raise BadInputError("a judge is for one objective; the front of several is reported as it is.")
         truth = load_truth(judge, judge_column) if isinstance(judge, str) else judge
-        judged = known_truth(truth, where, judge if isinstance(judge, str) else truth.column)
+        judged = known_truth(truth, where, named(judge, truth))
     ran = run_job(job, out=folder, workers=workers, progress=progress, scoring=scoring)
     found = _searched(ran.job, judged, ran.evaluations, folder)
     if folder is not None:
@@ -233,8 +234,10 @@ def _curves(
 ) -> pl.DataFrame:
     if len(job.objectives) > 1:
         known = ~np.isnan(points).any(axis=1)
-        reference = points[known].min(axis=0) if known.any() else np.zeros(points.shape[1])
-        return summary({"hypervolume": volume_so_far(by_round(evaluations, points, job.rounds, job.budget), reference)})
+        low, high = (points[known].min(axis=0), points[known].max(axis=0)) if known.any() else (0.0, 1.0)
+        scaled = (points - low) / np.where(high > low, high - low, 1.0)
+        table = by_round(evaluations, scaled, job.rounds, job.budget)
+        return summary({"hypervolume": volume_so_far(table, np.zeros(points.shape[1]))})
     objective = job.objectives[0]
     values = by_round(evaluations, points[:, 0], job.rounds, job.budget)
     best, sign = best_so_far(values), _sign(objective)

@@ -53,7 +53,10 @@ def sentences(found: "Searched") -> Iterable[str]:
     if not found.best:
         yield "No architecture was found that has a value and meets the constraints."
     if len(job.objectives) > 1:
-        yield f"Hypervolume after {job.budget:,} evaluations: {_spread(found, 'hypervolume')}, above the worst met."
+        yield (
+            f"Hypervolume after {job.budget:,} evaluations: {_spread(found, 'hypervolume')} of the box between the "
+            "worst and the best met."
+        )
     else:
         yield from _one_objective(found)
     if found.undefined is not None:

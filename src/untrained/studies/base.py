@@ -48,7 +48,8 @@ class Case:
     """One thing to score and to compare with training.
 
     `setting` becomes columns of the table; every case of a table has the same. `proxy` is one proxy or aggregate, bound
-    or as text, where what it does not say is as published for the space; `batch`, `batch_size` and `task` as there, None for those of the study's caller.
+    or as text, where what it does not say is as published for the space. `batch`, `batch_size` and `task` are those of
+    `score`, None for those of the study's caller.
     """
 
     setting: Setting
@@ -116,7 +117,7 @@ class Context:
         return self.given_truth
 
     def proxies(self, text: str) -> list[Asked]:
-        """Proxies and aggregates of a text, none of an empty one; what it does not say is as published for the space."""
+        """Proxies and aggregates of a text, which may be empty; what it does not say is as published for the space."""
         return parse_asked(text, self.space.published) if text.strip() else []
 
     def score(self, cases: Sequence[Case], *, archs: Sequence[str] | None = None) -> "Iterator[Scored]":
@@ -165,8 +166,12 @@ class Context:
         rows.sort(key=lambda row: order[json.dumps({name: row[name] for name in names}, sort_keys=True)])
         return pl.DataFrame(rows, infer_schema_length=None)
 
-    def compare(self, scores: ScoreTable | Scores | Path, setting: Setting | None = None) -> pl.DataFrame:
-        """The same table for scores that are there already, a row for each proxy; `seconds` is empty."""
+    def compare(self, scores: Scores, setting: Setting | None = None) -> pl.DataFrame:
+        """The same table for scores that are there already, a row for each proxy; `seconds` is empty.
+
+        Raises:
+            BadInputError: no truth, or they are of none of the architectures.
+        """
         joined = join(scores, self.truth)
         rows = [
             {**self.head(subset), **(setting or {}), "proxy": proxy, "undefined": policy, **measured(one)}
@@ -174,6 +179,8 @@ class Context:
             for policy, found in policies(joined.among(archs))
             for proxy, one in found.items()
         ]
+        if not rows:
+            raise BadInputError(f"no architecture of the study has a score in {scores.source}.")
         return pl.DataFrame(rows, infer_schema_length=None).with_columns(seconds=pl.lit(None, pl.Float64))
 
     def head(self, subset: str) -> dict[str, str]:

@@ -7,7 +7,8 @@ counted from 0, equal accuracies sharing the best place.
 
 `how` is "draws" for that, "closed_form" for the expectation over all draws without replacement (`stats.best_of_n`),
 which needs no luck. Both count places from 0. `best` is what choosing by training itself would give and `random` what
-the first drawn gives. In the closed form tied scores are chosen among at random, tied accuracies have their mean place.
+the first drawn gives; all three are in the truth's own unit, fractions in percent. In the closed form tied scores are
+chosen among at random, tied accuracies have their mean place.
 """
 
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from untrained.report.compare import Comparison, from_table, join, load_scores
+from untrained.report.setting_figures import lines
 from untrained.stats import best_of_n
 from untrained.studies.base import Case, Context, Study
-from untrained.studies.figures import one_panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def _run(context: Context) -> pl.DataFrame:
 
 
 def _rows(joined: Comparison, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    sign = 1.0 if joined.truth.higher_is_better else -1.0
+    unit = (1.0 if joined.truth.higher_is_better else -1.0) * (100 if joined.truth.unit == "fraction" else 1)
     rows = []
     for size in [int(n) for n in parameters["sizes"] if n <= len(joined.arch)]:
         for proxy in joined.values:
@@ -53,7 +54,7 @@ def _rows(joined: Comparison, parameters: Mapping[str, Any]) -> list[dict[str, A
                 ("draws", draws(score, joined.target, size, int(parameters["draws"]))),
                 ("closed_form", closed_form(score, joined.target, size)),
             ):
-                truths = {name: sign * found[name] for name in ("truth", "best", "random")}
+                truths = {name: unit * found[name] for name in ("truth", "best", "random")}
                 rows.append(
                     {**head, "coverage": n_defined / len(score), "how": how, **truths, "rank_from_0": found["rank"]}
                 )
@@ -93,19 +94,13 @@ def draws(score: Floats, truth: Floats, size: int, n_draws: int) -> dict[str, fl
 
 def _draw(frame: pl.DataFrame) -> "Figure":
     """Truth of the chosen one against N, between choosing at random and choosing by training."""
-    figure, axes = one_panel()
-    rows = frame.filter(pl.col("subset") == "all", pl.col("how") == "closed_form").sort("n_drawn")
-    for proxy in rows["proxy"].unique(maintain_order=True).to_list():
-        mine = rows.filter(pl.col("proxy") == proxy)
-        axes.plot(mine["n_drawn"], mine["truth"], marker="o", label=proxy)
+    rows = frame.filter(pl.col("subset") == "all", pl.col("how") == "closed_form")
     one = rows.unique("n_drawn", keep="first", maintain_order=True)
-    axes.plot(one["n_drawn"], one["best"], color="black", linestyle="--", label="by training itself")
-    axes.plot(one["n_drawn"], one["random"], color="grey", linestyle=":", label="at random")
-    axes.set_xscale("log")
-    axes.set_xlabel("architectures drawn")
-    axes.set_ylabel("truth of the best-scored, expected")
-    axes.legend(frameon=False, fontsize=8)
-    return figure
+    bounds = (("by training itself", "best"), ("at random", "random"))
+    drawn = [rows.select("n_drawn", "truth", chosen="proxy")]
+    drawn += [one.select("n_drawn", truth=name, chosen=pl.lit(called)) for called, name in bounds]
+    labels = {"n_drawn": "architectures drawn", "truth": "expected truth of the one chosen"}
+    return lines(pl.concat(drawn), "n_drawn", "truth", group="chosen", log_x=True, labels=labels)
 
 
 STUDY = Study(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from untrained.report.setting_figures import lines
 from untrained.studies.base import Case, Context, Study
-from untrained.studies.figures import one_panel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,18 +59,12 @@ def _run(context: Context) -> pl.DataFrame:
 
 
 def _draw(frame: pl.DataFrame) -> "Figure":
-    """Mean time with one standard deviation, and FLOPs on an axis of their own."""
-    figure, axes = one_panel()
-    middle = (frame["params_from"] + frame["params_to"]) / 2
-    mean, spread = frame["mean_seconds"], frame["std_seconds"]
-    axes.plot(middle, mean, marker="o", color="tab:purple")
-    axes.fill_between(middle, mean - spread, mean + spread, alpha=0.2, color="tab:purple", linewidth=0)
-    axes.set_xlabel("parameters")
-    axes.set_ylabel("seconds for each network, one core", color="tab:purple")
-    other = axes.twinx()
-    other.plot(middle, frame["mean_mflops"], marker="s", linestyle="--", color="tab:blue")
-    other.set_ylabel("million multiply-accumulates for one image", color="tab:blue")
-    return figure
+    """Mean time with one standard deviation on both sides."""
+    mean, spread = pl.col("mean_seconds"), pl.col("std_seconds")
+    middle = (pl.col("params_from") + pl.col("params_to")) / 2
+    rows = frame.with_columns(parameters=middle, low=mean - spread, high=mean + spread)
+    labels = {"mean_seconds": "seconds for each network, one core"}
+    return lines(rows, "parameters", "mean_seconds", low="low", high="high", labels=labels)
 
 
 STUDY = Study(

@@ -21,6 +21,7 @@ from untrained.engine.folder import (
     write_json,
 )
 from untrained.errors import BadInputError, RunConflictError
+from untrained.report.figure_style import save
 from untrained.spaces import FiniteSpace, Space
 from untrained.studies.base import STUDIES, Context, Parameter, Study, digest, papers_first, rows_with_truth
 from untrained.studies.text import markdown
@@ -125,7 +126,7 @@ def study(
         result = StudyResult(name, found.name, chosen.title, protocol, frame)
         write_frame(folder / "table.parquet", frame)
         write_bytes(folder / "table.md", markdown(result, chosen).encode())
-        _save(chosen, frame, folder / "figure.png")
+        save(chosen.draw(frame), folder / "figure.png")
     return result
 
 
@@ -224,7 +225,9 @@ def _open(out: Path, protocol: Mapping[str, Any]) -> None:
     if (out / "study.json").exists():
         stored = _read(out)
         advice = "Choose another --out, or run the same command as before."
-        refuse_other_fields(out, "a study", stored["protocol"], protocol, advice)
+        for fields in (("study", "space"), tuple(protocol)):  # what differs most is said first
+            old, new = ({name: content.get(name) for name in fields} for content in (stored["protocol"], protocol))
+            refuse_other_fields(out, "a study", old, new, advice)
         calls = stored["calls"]
         make(out, _PARTS)
     else:
@@ -237,11 +240,3 @@ def _read(folder: Path) -> dict[str, Any]:
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"protocol", "calls"} <= stored.keys():
         raise RunConflictError(f"{folder / 'study.json'} is not of this version of untrained. Choose another --out.")
     return stored
-
-
-def _save(chosen: Study, frame: pl.DataFrame, path: Path) -> None:
-    import io
-
-    image = io.BytesIO()
-    chosen.draw(frame).savefig(image, format="png", dpi=150)
-    write_bytes(path, image.getvalue())

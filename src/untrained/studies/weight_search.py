@@ -10,16 +10,11 @@ Here all windows are scored, so that one sees what the search passes over; `chos
 has an official order and all of it is studied, the architectures are the same as the program's.
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import polars as pl
 
 from untrained.studies.base import Case, Context, Study
 from untrained.studies.figures import grid
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LOWEST, HIGHEST, SEED = -7, 0, 21
 
@@ -46,15 +41,11 @@ def _run(context: Context) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def _draw(frame: pl.DataFrame) -> "Figure":
-    return grid(frame.with_columns(undefined=pl.lit("omit")), "low", "high", measure="coverage")
-
-
 STUDY = Study(
     title="The authors' search for two constants",
     source="Gracheva 2023, arXiv:2302.04406, program epsinas_utils.search_weights",
     run=_run,
-    draw=_draw,
+    draw=lambda frame: grid(frame, "low", "high", measure="coverage"),
     parameters={"drawn": 100, "limit": 0.1},
     needs_truth=False,
 )
