@@ -70,8 +70,9 @@ def logged(driver: Any) -> tuple[list[str], list[str]]:
     """What the console said, and what was asked of any network, since the last call."""
     said = [entry["message"] for entry in driver.get_log("browser")]
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    sent = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    return said, [url for url in sent if not url.startswith(("data:", "blob:", "chrome:"))]
+    asked = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    sent = [e["request"]["url"] for e in asked if e["documentURL"].startswith("file:")]  # by the page, not the browser
+    return said, [url for url in sent if not url.startswith(("data:", "blob:"))]
 
 
 def show(driver: Any, path: Path, *, width: int = 1280, height: int = 1000, scheme: str = "light") -> None:
