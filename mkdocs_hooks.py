@@ -9,6 +9,8 @@ from typing import Any
 import griffe
 
 PAGE = "reference_cli.md"
+# Their list is in words cut short, and each has a heading of its own.
+LIST = re.compile(r"^\*\*Commands\*\*:\n\n(?:\* .*\n)+\n?", re.MULTILINE)
 EXAMPLES = re.compile(r"^Examples:\n((?:  .*\n)+)", re.MULTILINE)
 
 
@@ -22,13 +24,13 @@ def commands() -> str:
     asked = [sys.executable, "-m", "typer", "untrained.cli", "utils", "docs", "--name", "untrained"]
     written = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     _, _, text = written.partition("\n")  # the heading
-    return EXAMPLES.sub(as_console, text)
+    return EXAMPLES.sub(as_console, LIST.sub("", text))
 
 
 def as_console(found: re.Match[str]) -> str:
-    """Lines of examples as commands that can be copied."""
-    lines = [html.unescape(line.strip()) for line in found[1].splitlines()]
-    return "\n".join(["Examples:", "", "```console", *[f"$ {line}" for line in lines], "```", ""])
+    """Lines of examples as commands that can be copied; lines set further in go on with the one before."""
+    text = re.sub(r"\n {3,}", r" \\\n    ", html.unescape(found[1]).rstrip())
+    return "\n".join(["Examples:", "", "```console", re.sub(r"^ {2}(?! )", "$ ", text, flags=re.MULTILINE), "```", ""])
 
 
 class Doctests(griffe.Extension):

@@ -1,10 +1,11 @@
 """What several tests need: reference data, a few cells, the command line, and things registered for one test."""
 
+import json
 import os
 import subprocess
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,6 +100,35 @@ def python() -> Callable[..., Ran]:
         if expect is not None:
             assert done.returncode == expect, done.stderr
         return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+COMMANDS = """
+import contextlib, io, json, sys
+from untrained.cli import main
+heavy, *commands = map(json.loads, sys.argv[1:])
+found = {}
+for command in commands:
+    sys.argv = ["untrained", *command.split()]
+    try:
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            main()
+    except SystemExit as end:
+        assert not end.code, (command, end.code)
+    assert said.getvalue(), command
+    found[command] = sorted(set(sys.modules) & set(heavy))
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def heavy_imports(python: Callable[..., Ran]) -> Callable[..., dict[str, list[str]]]:
+    """Run commands one after the other in a new process: which of these modules are there after each."""
+
+    def run(heavy: Sequence[str], *commands: str) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = json.loads(python(COMMANDS, *map(json.dumps, [heavy, *commands])).out)
+        return found
 
     return run
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -35,21 +36,16 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         untrained.scores  # noqa: B018
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], ["spaces"], ["--version"], ["score", "--help"], ["evolve", "--help"], ["proxies"], ["operators"]],
-    ids=" ".join,
-)
-def test_small_commands_import_nothing_heavy(python: Any, arguments: list[str]) -> None:
-    code = (
-        "import sys\n"
-        "from untrained.cli import main\n"
-        "sys.argv = ['untrained', *sys.argv[1:]]\n"
-        "try:\n    main()\n"
-        "except SystemExit as end:\n    assert not end.code, end.code\n"
-        f"print(sorted(set(sys.modules) & set({HEAVY!r})))\n"
-    )
-    assert python(code, *arguments).out.splitlines()[-1] == "[]"
+def test_small_commands_import_nothing_heavy(heavy_imports: Callable[..., dict[str, list[str]]]) -> None:
+    commands = ["--help", "spaces", "--version", "score --help", "evolve --help", "report --help", "proxies", "operators"]
+    assert heavy_imports(HEAVY, *commands) == {one: [] for one in commands}
+
+
+def test_a_heavy_import_is_noticed_at_its_command(heavy_imports: Callable[..., dict[str, list[str]]]) -> None:
+    small, large = "spaces", "score nasbench201 --proxies params --sample 2 --workers 1"
+    found = heavy_imports(HEAVY, small, large)
+    assert not found[small]
+    assert "polars" in found[large]
 
 
 def test_everything_but_full_networks_works_without_torch(python: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is promised of every space, proxy, table and operator holds for each; and the checkers notice when not."""
+"""What is promised of every space, proxy, table, operator and searcher holds; and the checkers notice when not."""
 
 import dataclasses
 import itertools
@@ -12,10 +12,12 @@ from fewer import FEWER
 from untrained.errors import DataMissingError, OutOfSpaceError
 from untrained.programs.operators import OPERATORS, Operator, UndefinedError
 from untrained.proxies import PROXIES, Proxy
+from untrained.search import SEARCHERS, Search, searcher
+from untrained.search.base import Problem
 from untrained.spaces import SPACES, FiniteSpace
 from untrained.spaces.nasbench201 import NasBench201
 from untrained.tables import TABLES, Table, Truth, TruthColumn
-from untrained.testing import check_operator, check_proxy, check_space, check_table
+from untrained.testing import check_operator, check_proxy, check_searcher, check_space, check_table
 from untrained.types import Arch, Outcome, Scope, Status, Task
 
 Make = Callable[..., Proxy]
@@ -51,6 +53,100 @@ def test_table(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operator(name: str) -> None:
     check_operator(name)
+
+
+@pytest.mark.parametrize("space", ["nasbench201", "natsbench_sss"])
+@pytest.mark.parametrize("name", sorted(SEARCHERS))
+def test_searcher(name: str, space: str) -> None:
+    check_searcher(SEARCHERS[name], space=space)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in SEARCHERS if "warmup" in SEARCHERS[name].parameters))
+def test_searcher_with_a_warmup(name: str) -> None:
+    check_searcher(SEARCHERS[name].bind(warmup=100))
+
+
+def test_ageing_evolution_with_a_move() -> None:
+    check_searcher(SEARCHERS["ageing_evolution"].bind(pool=20, tournament=5, move=True))
+
+
+class Straight(Search):
+    """Cells in order; parts of it are replaced below."""
+
+    def __init__(self, problem: Problem, *, first: int = 0) -> None:
+        super().__init__(problem)
+        self.next = first + int(self.rng.integers(5_000))
+
+    def ask(self) -> Arch:
+        self.next += 1
+        return SOUND[self.next]
+
+    def tell(self, arch: Arch, value: Any, violation: float = 0.0) -> None:
+        self.last = arch
+
+
+class Unseeded(Straight):
+    """Draws from elsewhere."""
+
+    def ask(self) -> Arch:
+        return SOUND[int(np.random.default_rng().integers(15_625))]
+
+
+class Global(Straight):
+    """Draws from numpy's global generator too."""
+
+    def ask(self) -> Arch:
+        np.random.rand()  # noqa: NPY002
+        return super().ask()
+
+
+class Fixed(Straight):
+    """The same whatever the seed."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem)
+        self.next = 0
+
+
+class Impatient(Straight):
+    """Says that more is independent than is."""
+
+    independent = 10
+
+    def ask(self) -> Arch:
+        return SOUND[15_624] if getattr(self, "last", None) == SOUND[self.next] else super().ask()
+
+
+class Stuck(Straight):
+    """Cannot go on when all fail."""
+
+    def tell(self, arch: Arch, value: Any, violation: float = 0.0) -> None:
+        if value != value and arch.code[-1] in (0, 1, 2):
+            raise ValueError("no parent")
+
+
+class Foreign(Straight):
+    """Architectures of no space."""
+
+    def ask(self) -> Arch:
+        return Arch("nasbench201", (*super().ask().code[:5], 9))  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (Unseeded, "the same"),
+        (Global, "global generator"),
+        (Fixed, "whatever the seed"),
+        (Impatient, "independent"),
+        (Stuck, "no parent"),
+        (Foreign, "operations 0 to 4"),
+    ],
+)
+def test_a_broken_searcher_is_noticed(make: type[Search], message: str) -> None:
+    check_searcher(searcher(Straight, name="straight", version=1, cite="a test"), budget=10)
+    with pytest.raises((AssertionError, ValueError), match=message):
+        check_searcher(searcher(make, name="broken", version=1, cite="a test"), budget=10)
 
 
 SOUND = NasBench201()

@@ -37,3 +37,12 @@ def test_the_statistics_of_the_docs_run():
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "coverage" in done.stdout
+
+
+def test_the_figures_of_the_docs_are_drawn(in_folder):
+    page = (ROOT / "docs" / "figures.md").read_text()
+    code = "\n".join(part.split("```")[0] for part in page.split("```python\n")[1:])
+    exec(compile(code, "figures.md", "exec"), {})
+    drawn = sorted(path.name for path in (in_folder / "figures").iterdir())
+    assert drawn == sorted(name.split('"')[0] for name in code.split('"figures/')[1:])
+    assert len(drawn) == 8

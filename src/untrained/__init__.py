@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from untrained.engine.bank import Bank, bank, read_bank
     from untrained.proxies import PROXIES, Network, proxy
     from untrained.report import Comparison, Discovery, Leaderboard, correlate, discover, leaderboard
+    from untrained.report.searching import Searched, run_search
+    from untrained.search import SEARCHERS
     from untrained.spaces import SPACES, ChoiceSpace, FiniteSpace, Space, own_space
     from untrained.studies import STUDIES, StudyResult, read_study, study
     from untrained.tables import TABLES, load_truth
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROXIES",
+    "SEARCHERS",
     "SPACES",
     "STUDIES",
     "TABLES",
@@ -38,6 +41,7 @@ __all__ = [
     "Scope",
     "Score",
     "ScoreTable",
+    "Searched",
     "Space",
     "Status",
     "StudyResult",
@@ -53,6 +57,7 @@ __all__ = [
     "proxy",
     "read_bank",
     "read_study",
+    "run_search",
     "score",
     "score_module",
     "study",
@@ -64,6 +69,8 @@ _HOMES = {
     "engine.bank": ("Bank", "bank", "read_bank"),
     "proxies": ("PROXIES", "Network", "proxy"),
     "report": ("Comparison", "Discovery", "Leaderboard", "correlate", "discover", "leaderboard"),
+    "report.searching": ("Searched", "run_search"),
+    "search": ("SEARCHERS",),
     "spaces": ("SPACES", "ChoiceSpace", "FiniteSpace", "Space", "own_space"),
     "studies": ("STUDIES", "StudyResult", "read_study", "study"),
     "tables": ("TABLES", "load_truth"),

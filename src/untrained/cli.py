@@ -29,6 +29,8 @@ from untrained.cli_options import (
     space_and_task,
     truths_of,
 )
+from untrained.cli_report import report
+from untrained.cli_search import search, searchers
 from untrained.cli_study import reproduce, studies, study
 from untrained.errors import BadInputError, UntrainedError
 
@@ -255,13 +257,16 @@ def leaderboard(
 app.command()(bank)
 app.command()(calibrate)
 app.command()(evolve)
-app.command()(figure)
+app.command()(search)
 app.command()(study)
-app.command()(studies)
 app.command()(reproduce)
+app.command()(figure)
+app.command()(report)
 app.command()(spaces)
 app.command()(proxies)
 app.command()(operators)
+app.command()(searchers)
+app.command()(studies)
 
 
 @app.command()

@@ -1,31 +1,36 @@
-"""Checkers of what the project promises of every space, proxy, table and operator; for plugin authors too.
+"""Checkers of what is promised of every space, proxy, table, operator and searcher; for plugin authors too.
 
 Each raises AssertionError, saying what is broken, or returns None:
 
->>> from untrained.spaces import SPACES
+>>> from untrained.search import BoundSearcher, Searcher
+from untrained.seeds import seed_for
+from untrained.spaces import SPACES
 >>> check_space(SPACES["nasbench201"], n=5)
 """
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from untrained.batches import load_batch
 from untrained.engine.worker import Item, work
-from untrained.errors import OutOfSpaceError
+from untrained.errors import BadInputError, OutOfSpaceError
 from untrained.graphs import cost
 from untrained.graphs.canonical import simplify
 from untrained.graphs.modes import Mode
 from untrained.programs.operators import OPERATORS, Array, Operator, Shape, UndefinedError
 from untrained.programs.tree import Kind
 from untrained.proxies import BoundProxy, Needs, Network, NoScore, Proxy
+from untrained.search import BoundSearcher, Searcher
+from untrained.seeds import seed_for
 from untrained.spaces import SPACES, FiniteSpace, Space
 from untrained.tables import Table
-from untrained.types import Batch, Outcome, Scope, Status, Task
+from untrained.types import Arch, Batch, Outcome, Scope, Status, Task
 
 
 def check_space(space: Space, *, n: int = 20, seed: int = 0) -> None:
@@ -108,11 +113,17 @@ def check_proxy(
     worked = [(row.value, row.status) for row in rows]
     _require(worked == alone, f"{bound.text}: the engine gives {worked}, a direct call {alone}")
     if about.scope is not Scope.CODE:
-        classes = found.unique(found.sample(np.random.default_rng(seed), 300), about.scope).values()
-        for first, second, *_ in [members for members in classes if len(members) > 1][:n]:
+        for first, second in _twins(found, about.scope, seed)[:n]:
             values = [_values(bound(Network(found.graph(arch, task)), batch)) for arch in (first, second)]
             message = f"{bound.text} differs between {found.format(first)} and {found.format(second)}: {values}"
             _require(values[0] == values[1], message)
+
+
+@cache
+def _twins(space: Space, scope: Scope, seed: int) -> tuple[tuple[Arch, Arch], ...]:
+    """Pairs of architectures of one key among 300 drawn, one pair of each such key; the same for all proxies."""
+    classes = space.unique(space.sample(np.random.default_rng(seed), 300), scope).values()
+    return tuple((first, second) for first, second, *_ in (members for members in classes if len(members) > 1))
 
 
 def check_table(table: Table) -> None:
@@ -128,6 +139,70 @@ def check_table(table: Table) -> None:
             _require(bool((known >= 0).all() and (known <= 1).all()), f"{truth.column} is not a fraction")
         for text in truth.arch[:: max(1, len(truth.arch) // 100)]:
             _require(space.format(space.parse(text)) == text, f"{truth.column}: {text} is not in the space's form")
+
+
+def check_searcher(
+    searcher: Searcher | BoundSearcher, *, space: str = "nasbench201", budget: int = 60, seed: int = 0
+) -> None:
+    """Architectures of the space, the same for the same seed, in batches or one by one, whatever fails or ties.
+
+    Args:
+        searcher: with its default parameters, or bound to others.
+        space: where it searches.
+        budget: how often it is asked.
+        seed: of the searches.
+    """
+    bound = searcher.bind() if isinstance(searcher, Searcher) else searcher
+    about, found = bound.searcher, SPACES[space]
+    _require(bool(about.title and about.cite), "a searcher needs a docstring and a source")
+    _require(about.version >= 1, "a searcher needs a version")
+    unknown = partial(about.bind, **{"no such parameter": 1})
+    _require(_raises(BadInputError, unknown), "an unknown parameter must raise BadInputError")
+    if bound.reads_scores:
+        without = partial(bound.start, found, np.random.default_rng(0), budget)
+        _require(_raises(BadInputError, without), "reading scores without a scorer must raise BadInputError")
+    before = np.random.get_state()[1].tobytes()  # type: ignore[index]  # noqa: NPY002
+    played = partial(_asked, bound, found, budget)
+    first = played(seed)
+    for arch in first:
+        _require(found.parse(found.format(arch)) == arch, f"asks for {arch}, which is not of {space}")
+    _require(len(first) == budget, f"asks {len(first)} times with a budget of {budget}")
+    _require(first == played(seed), "asks for others when the seed and what it is told are the same")
+    _require(first == played(seed, at_once=1), "asks for others when told at once, so `independent` is wrong")
+    _require(first != played(seed + 1), "asks for the same whatever the seed")
+    for what, value in (("all fail", np.nan), ("all are equal", 1.0)):
+        _require(len(played(seed, same=value)) == budget, f"stops when {what}")
+    _require(len(played(seed, violation=0.5)) == budget, "stops when constraints are missed")
+    if about.make.several:
+        _require(len(played(seed, objectives=3)) == budget, "stops with three objectives")
+    after = np.random.get_state()[1].tobytes()  # type: ignore[index]  # noqa: NPY002
+    _require(before == after, "draws from numpy's global generator")
+
+
+def _asked(
+    bound: BoundSearcher, space: Space, budget: int, seed: int, *, at_once: int | None = None,
+    same: float | None = None, violation: float = 0.0, objectives: int = 1,
+) -> list[Arch]:  # fmt: skip
+    """What a searcher asks for when values and scores are made of the text; every seventh fails."""
+
+    def number(arch: Arch, salt: str) -> float:
+        drawn = seed_for(salt, space.format(arch))
+        return np.nan if drawn % 7 == 0 else float(drawn % 1000)
+
+    def scorer(archs: Sequence[Arch]) -> NDArray[np.float64]:
+        return np.array([number(arch, "score") for arch in archs], np.float64)
+
+    search = bound.start(space, np.random.default_rng(seed), budget, scorer if bound.reads_scores else None)
+    asked: list[Arch] = []
+    while len(asked) < budget:
+        n = search.independent
+        _require(n >= 1, f"independent is {n}")
+        batch = [search.ask() for _ in range(min(at_once or n, n, budget - len(asked)))]
+        for arch in batch:
+            values = [number(arch, f"value {k}") if same is None else same for k in range(objectives)]
+            search.tell(arch, values if objectives > 1 else values[0], violation)
+        asked += batch
+    return asked
 
 
 SHAPES: tuple[Shape, ...] = ((), (1,), (5,), (0,), (4, 4), (3, 5), (0, 3), (2, 3, 4, 4), (2, 3, 4, 5), (2, 0, 3, 3))

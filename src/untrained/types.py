@@ -35,17 +35,31 @@ class Task:
     depth: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What words are to a network under constant weights: vectors of independent numbers.
+
+    `law` is "uniform", from `first` to `second`, or "normal", with mean `first` and standard deviation `second`.
+    """
+
+    law: str = "uniform"
+    first: float = 0.0
+    second: float = 1.0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Images, shape (n, channels, height, width), float32, or texts, shape (n, steps), int64; with a digest.
 
-    `labels` are the classes of the images, shape (n,), int64, if they are known.
+    `labels` are the classes of the images, shape (n,), int64, if they are known. `embedding` says by what vectors words
+    are read where weights are constant; networks with drawn weights draw their own.
     """
 
     name: str
     x: "NDArray[np.float32] | NDArray[np.int64]" = field(repr=False)
     digest: str
     labels: "NDArray[np.int64] | None" = field(default=None, repr=False)
+    embedding: Embedding = field(default=Embedding(), repr=False)
 
 
 class Status(enum.StrEnum):

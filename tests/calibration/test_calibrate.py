@@ -207,15 +207,14 @@ def test_a_table_for_people(command: Command, labels_file: Path, bank_folder: Pa
     assert (tmp_path / "out" / "ranker.toml").exists()
 
 
-def test_csv_and_json_for_machines(command: Command, labels_file: Path, bank_folder: Path) -> None:
-    call = ("calibrate", "nasbench201", "--labels", labels_file, "--bank", bank_folder, "--format")
-    rows = list(csv.DictReader(io.StringIO(command(*call, "csv").out)))
-    found = json.loads(command(*call, "json").out)
-    assert [row["arch"] for row in rows] == [row["arch"] for row in found["ranking"]]
-    assert found["labels"]["networks"] == len([row for row in rows if row["label"]])
+def test_csv_for_machines(command: Command, labels_file: Path, bank_folder: Path, found: Calibration) -> None:
+    ran = command("calibrate", "nasbench201", "--labels", labels_file, "--bank", bank_folder, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(ran.out)))
+    assert [row["arch"] for row in rows] == found.ranking["arch"].to_list()
+    assert found.as_dict()["labels"]["networks"] == len([row for row in rows if row["label"]])
 
 
-def test_a_bank_is_computed_where_there_is_none(
+def test_a_bank_is_computed_where_there_is_none_and_json_is_for_machines(
     command: Command, write_labels: Write, tmp_path: Path, worth: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from untrained.engine.bank import bank as compute
@@ -230,8 +229,12 @@ def test_a_bank_is_computed_where_there_is_none(
     ran = command("calibrate", "nasbench201", "--labels", labels, "--archs", archs, "--out", tmp_path / "out",
                   "--workers", 1, "--format", "json")  # fmt: skip
     assert (ran.code, ran.err) == (0, "")
-    assert json.loads(ran.out)["networks"] >= 20
+    said = json.loads(ran.out)
+    assert said["networks"] >= 20
     assert (tmp_path / "out" / "bank" / "bank.parquet").exists()
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out" / "ranking.csv").read_text())))
+    assert [row["arch"] for row in rows] == [row["arch"] for row in said["ranking"]]
+    assert said["labels"]["networks"] == len([row for row in rows if row["label"]])
 
 
 @pytest.mark.parametrize(

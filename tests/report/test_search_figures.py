@@ -8,6 +8,7 @@ import polars as pl
 from untrained.evolve.choose import Candidate
 from untrained.evolve.worlds import Evaluation
 from untrained.programs.program import parse_program
+from untrained.report.figure_style import save
 from untrained.report.search_figures import course, draw_course, draw_front, draw_sizes, pareto_front
 from untrained.types import Status
 
@@ -56,18 +57,12 @@ def test_nothing_with_a_value_draws_too(tmp_path):
     found = course(nothing, [])
     assert np.isnan(found.best).all()
     assert [len(one) for one in pareto_front(nothing)] == [0, 0]
-    assert draw_course(found, tmp_path / "nothing.png").is_file()
+    assert save(draw_course(found), tmp_path / "nothing.png").is_file()
 
 
-def test_figures_show_these_numbers(tmp_path, monkeypatch):
-    from matplotlib.figure import Figure
-
-    drawn = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path, dpi: drawn.append(figure))
+def test_figures_show_these_numbers():
     found = course(HISTORY, HALL)
-    draw_course(found, tmp_path / "a.png", random=found)
-    draw_front(HISTORY, HALL, HALL[1], tmp_path / "b.png")
-    draw_sizes(found, tmp_path / "c.png")
+    drawn = [draw_course(found, random=found), draw_front(HISTORY, HALL, HALL[1]), draw_sizes(found)]
     lines = {line.get_label(): line for figure in drawn for line in figure.axes[0].lines}
     for label, expected in (
         ("best, discovery", found.best), ("median of the new, discovery", found.median),

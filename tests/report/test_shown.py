@@ -1,4 +1,4 @@
-"""What people see: tables, figures, sentences."""
+"""What people see: tables and sentences."""
 
 import io
 from dataclasses import replace
@@ -10,11 +10,9 @@ import pytest
 from rich.console import Console
 
 from untrained.engine import ScoreTable, plan, run
-from untrained.errors import BadInputError
 from untrained.report import Comparison, correlate
 from untrained.report import console as show
 from untrained.report.demo import Demo
-from untrained.report.figures import scatter
 from untrained.spaces import SPACES
 from untrained.stats import Interval
 from untrained.tables import Truth
@@ -51,27 +49,6 @@ def printed(*things: Any) -> str:
     for thing in things:
         console.print(thing)
     return stream.getvalue()
-
-
-@pytest.mark.parametrize("colour", [None, "params"])
-@pytest.mark.parametrize("proxy", ["epsinas", "params"])
-def test_a_scatter_plot_is_a_png_with_and_without_colour_and_undefined(
-    omit: Comparison, tmp_path: Path, proxy: str, colour: str | None
-) -> None:
-    path = scatter(omit, proxy, tmp_path / "new" / "plot.png", colour=colour)
-    content = path.read_bytes()
-    assert content.startswith(b"\x89PNG")
-    assert len(content) > 10_000
-
-
-def test_a_scatter_plot_of_nothing_defined(tmp_path: Path, omit: Comparison) -> None:
-    blank = replace(omit, values={**omit.values, "epsinas": np.full(60, np.nan)})
-    assert scatter(blank, "epsinas", tmp_path / "p.png", colour="params").stat().st_size > 10_000
-
-
-def test_a_scatter_plot_of_an_unknown_proxy_names_the_known_ones(omit: Comparison, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="no scores of depth to draw; there are epsinas, params, flops"):
-        scatter(omit, "depth", tmp_path / "p.png")
 
 
 def test_the_ranking_shows_the_ten_best_once_best_first(table: ScoreTable) -> None:

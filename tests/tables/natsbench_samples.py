@@ -33,7 +33,8 @@ def run(text: str, dataset: str, epochs: int, seed: int) -> dict[str, Any]:
         return dict(enumerate(rng.uniform(low, high, epochs).tolist()))
 
     def evaluated(low: float, high: float) -> dict[str, float]:
-        return {f"{name}@{i}": float(rng.uniform(low, high)) for name in EVALUATED[dataset] for i in range(epochs)}
+        names = [f"{name}@{i}" for name in EVALUATED[dataset] for i in range(epochs)]
+        return dict(zip(names, rng.uniform(low, high, len(names)).tolist(), strict=True))
 
     return {
         "name": dataset,

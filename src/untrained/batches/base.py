@@ -6,10 +6,13 @@ whole numbers, shape (n, steps).
 """
 
 import hashlib
+import math
+import re
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from untrained.batches.images import IMAGE_SETS, normalise, read_images, unit
 from untrained.batches.texts import TEXT_SETS, read_texts
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
 from untrained.files.archive import place_of
-from untrained.types import Batch
+from untrained.types import Batch, Embedding
 
 DEFAULT_SIZE = 256
 
@@ -146,6 +149,57 @@ def make_texts(x: NDArray[Any], name: str, vocabulary: int) -> Batch:
     return Batch(name, texts, _digest(texts, "<i8"))
 
 
+def embedded(batch: Batch, embedding: Embedding) -> Batch:
+    """The same texts, whose words constant-weight networks read by other vectors.
+
+    Raises:
+        BadInputError: images, or numbers that no such law has.
+
+    >>> texts = load_batch("random_tokens", (35,), 2, vocabulary=10)
+    >>> embedded(texts, Embedding("normal", 0, 1)).name
+    'random_tokens:normal(0,1)'
+    """
+    law, first, second = embedding.law, float(embedding.first), float(embedding.second)
+    text = f"{law}({first:g},{second:g})"
+    if batch.x.ndim != 2:
+        raise BadInputError(f"batch {batch.name} has images, which need no embedding such as {text}.")
+    in_order = {"uniform": first < second, "normal": second > 0}
+    if law not in in_order or not (math.isfinite(first) and math.isfinite(second) and in_order[law]):
+        raise BadInputError(
+            f"no embedding {text}. Write uniform(LOW,HIGH), LOW below HIGH, or normal(MEAN,DEVIATION), above 0."
+        )
+    if embedding == batch.embedding:
+        return batch
+    name, _ = split_embedding(batch.name)
+    if embedding == Embedding():
+        return replace(batch, name=name, digest=_digest(batch.x, "<i8"), embedding=embedding)
+    together = hashlib.blake2b(f"{_digest(batch.x, '<i8')}:{law}({first!r},{second!r})".encode(), digest_size=16)
+    return replace(batch, name=f"{name}:{text}", digest=together.hexdigest(), embedding=embedding)
+
+
+_EMBEDDED = re.compile(r"(?P<source>.+):(?P<law>uniform|normal)\((?P<first>[^(),]+),(?P<second>[^(),]+)\)")
+
+
+def split_embedding(source: str) -> tuple[str, Embedding | None]:
+    """What is read, and by what vectors, if the source of a batch says so.
+
+    Raises:
+        BadInputError: what stands in the parentheses are no numbers.
+
+    >>> split_embedding("ptb:train:uniform(-1,1)")
+    ('ptb:train', Embedding(law='uniform', first=-1.0, second=1.0))
+    >>> split_embedding("ptb:train")
+    ('ptb:train', None)
+    """
+    match = _EMBEDDED.fullmatch(source)
+    if match is None:
+        return source, None
+    try:
+        return match["source"], Embedding(match["law"], float(match["first"]), float(match["second"]))
+    except ValueError:
+        raise BadInputError(f"batch {source}: expected two numbers in the parentheses of the embedding.") from None
+
+
 def _digest(x: NDArray[Any], form: str) -> str:
     digest = hashlib.blake2b(repr(x.shape).encode(), digest_size=16)
     digest.update(x.astype(form, copy=False).tobytes())
@@ -159,7 +213,7 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
         source: a name of NAMED (of NAMED_TEXTS where networks read text); a name of IMAGE_SETS or TEXT_SETS with a
             split, "cifar10:train", followed by ":raw" for images that are not normalised and by "@" and a path if the
             files are not where `untrained data fetch` puts them; or a path ending in .npy or .npz (one array, or one
-            called x and perhaps one called labels).
+            called x and perhaps one called labels). Texts may end in an embedding: "random_tokens:normal(0,1)".
         shape: what the networks read: (channels, height, width), or (steps,).
         size: how many images or texts, always the first ones; None is 256, or all of a .npy or .npz file.
         vocabulary: how many words texts are made of; images need none.
@@ -170,6 +224,9 @@ def load_batch(source: str, shape: Shape, size: int | None = None, *, vocabulary
         BadInputError: an unreadable or damaged file, a wrong shape, too many words, or too few images.
         UnsafeDataError: a file that would have to build objects to be read.
     """
+    read, embedding = split_embedding(source)
+    if embedding is not None:
+        return embedded(load_batch(read, shape, size, vocabulary=vocabulary), embedding)
     is_text = len(shape) == 1
     if size is not None and size < 2 and not is_text:
         raise BadInputError(
@@ -215,6 +272,7 @@ def shape_of(source: str) -> Shape | None:
     Raises:
         DataMissingError, BadInputError: a file that is missing or cannot be read.
     """
+    source, _ = split_embedding(source)
     official = source.partition("@")[0].partition(":")[0]
     if official in IMAGE_SETS:
         return IMAGE_SETS[official].shape

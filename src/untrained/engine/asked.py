@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from untrained.batches import load_batch, shape_of
+from untrained.batches import load_batch, shape_of, split_embedding
 from untrained.errors import BadInputError
 from untrained.spaces import FiniteSpace, ModuleSpace, Space, find_space
 from untrained.types import Arch, Batch, Task
@@ -50,7 +50,7 @@ def asked_batch(batch: str | Batch, size: int | None, own_size: int, task: Task)
         UntrainedError: no such batch, or not what the networks read.
     """
     if not isinstance(batch, Batch):
-        if size is None and not batch.endswith((".npy", ".npz")):
+        if size is None and not split_embedding(batch)[0].endswith((".npy", ".npz")):
             size = own_size
         batch = load_batch(batch, task.input_shape, size, vocabulary=task.n_classes)
     if batch.x.shape[1:] != task.input_shape:

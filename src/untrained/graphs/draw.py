@@ -59,7 +59,7 @@ def to_text(graph: g.Graph) -> str:
     rows = []
     for i, (operation, inputs, shape) in enumerate(graph.nodes):
         mark = ", ".join(_output_name(graph, k) for k, output in enumerate(graph.outputs) if output == i)
-        rows.append((str(i), _words(operation), " ".join(map(str, inputs)), " " + "x".join(map(str, shape)), mark))
+        rows.append((str(i), words(operation), " ".join(map(str, inputs)), " " + "x".join(map(str, shape)), mark))
     a, b, c, d, _ = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(f"{i:>{a}}  {op:<{b}}  {x:<{c}}  {s:<{d}}  {m}".rstrip() for i, op, x, s, m in rows)
 
@@ -71,7 +71,7 @@ def to_dot(graph: g.Graph) -> str:
     >>> print(to_dot(b.build([b.conv(b.relu(b.input), 4, kernel=3)])).splitlines()[4])
       n1 [label="relu\nconv 3x3 4", fillcolor="#c5dbf4", color="#2763a8"]
     """
-    boxes, arrows = _boxes(graph)
+    boxes, arrows = boxes_of(graph)
     lines = ["rankdir=LR", 'node [shape=box, style="rounded,filled", fontname="sans-serif", fontsize=11]']
     for i, (texts, main) in enumerate(boxes):
         lines.append('n{} [label="{}", fillcolor="{}", color="{}"]'.format(i, r"\n".join(texts), *_colours(main)))
@@ -85,7 +85,7 @@ def to_mermaid(graph: g.Graph) -> str:
     >>> print(to_mermaid(b.build([b.conv(b.relu(b.input), 4, kernel=3)])).splitlines()[2])
       n1["relu<br>conv 3x3 4"]
     """
-    boxes, arrows = _boxes(graph)
+    boxes, arrows = boxes_of(graph)
     lines = [f'n{i}["{"<br>".join(texts)}"]' for i, (texts, _) in enumerate(boxes)]
     lines += [f"n{i} --> n{j}" for i, j in arrows]
     lines += ["style n{} fill:{},stroke:{}".format(i, *_colours(main)) for i, (_, main) in enumerate(boxes)]
@@ -104,7 +104,7 @@ def draw_cell(graph: g.Graph, target: "str | PathLike[str] | Axes") -> None:
     from matplotlib.path import Path
     from matplotlib.textpath import TextPath
 
-    boxes, arrows = _boxes(graph)
+    boxes, arrows = boxes_of(graph)
     letters = [[TextPath((0, 0), line, size=10) for line in texts] for texts, _ in boxes]
     heights = [14.0 * len(texts) + 8 for texts, _ in boxes]
     widths = [max(22.0, *[float(line.vertices[:, 0].max()) + 14 for line in lines]) for lines in letters]
@@ -151,7 +151,12 @@ def draw_cell(graph: g.Graph, target: "str | PathLike[str] | Axes") -> None:
         figure.savefig(target, dpi=200)
 
 
-def _words(operation: g.Operation) -> str:
+def words(operation: g.Operation) -> str:
+    """What an operation is called in text and pictures.
+
+    >>> words(g.Conv(4, (3, 3), (1, 1), (2, 2), (2, 2), 1, False))
+    'conv 3x3 4 dilation 2'
+    """
     text = _LOOKS[type(operation)][0]
     if isinstance(operation, g.Conv | g.AvgPool | g.MaxPool):
         text += " {}x{}".format(*operation.kernel)
@@ -180,8 +185,18 @@ def _output_name(graph: g.Graph, k: int) -> str:
     return f"output {k}" if len(graph.outputs) > 1 else "output"
 
 
-def _boxes(graph: g.Graph) -> tuple[_Boxes, _Arrows]:
-    """What pictures show: chains of ReLU, convolution and batch norm, each at most once, share a box."""
+def boxes_of(graph: g.Graph) -> tuple[_Boxes, _Arrows]:
+    """What pictures show: chains of ReLU, convolution and batch norm, each at most once, share a box.
+
+    Returns:
+        For each box its lines of text and the operation that it is drawn as, outputs last; and pairs of boxes that
+        arrows join.
+
+    >>> b = g.GraphBuilder((3, 8, 8))
+    >>> boxes, arrows = boxes_of(b.build([b.conv(b.relu(b.input), 4, kernel=3)]))
+    >>> [lines for lines, _ in boxes], arrows
+    ([['input'], ['relu', 'conv 3x3 4'], ['output']], [(0, 1), (1, 2)])
+    """
     readers = graph.consumers()
     chains: list[list[g.Operation]] = []
     box: list[int] = []  # of each node
@@ -201,7 +216,7 @@ def _boxes(graph: g.Graph) -> tuple[_Boxes, _Arrows]:
     for chain in chains:
         main = next((operation for operation in chain if isinstance(operation, g.Conv)), chain[-1])
         sign = _SIGNS.get(type(main))
-        boxes.append(([sign] if sign else [_words(operation) for operation in chain], main))
+        boxes.append(([sign] if sign else [words(operation) for operation in chain], main))
     for k, output in enumerate(graph.outputs):
         arrows.append((box[output], len(boxes)))
         boxes.append(([_output_name(graph, k)], g.Input()))

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError, GraphError, MissingDependencyError
-from untrained.graphs.recurrence import embedding
+from untrained.graphs.recurrence import PUBLISHED, embedding
+from untrained.types import Embedding
 
 try:
     import torch
@@ -84,7 +85,9 @@ def _source(kind: type) -> str:
         return kind.__qualname__
 
 
-def respond_module(module: nn.Module, x: NDArray[Any], weight: float, dtype: str) -> NDArray[np.floating]:
+def respond_module(
+    module: nn.Module, x: NDArray[Any], weight: float, dtype: str, law: Embedding = PUBLISHED
+) -> NDArray[np.floating]:
     """First output of any module with all weights `weight` and biases 0: what `respond` is for a graph's.
 
     Weights of convolutions, linear layers, attention, batch, group and instance norms are `weight`, their biases 0;
@@ -97,6 +100,7 @@ def respond_module(module: nn.Module, x: NDArray[Any], weight: float, dtype: str
         x: images or texts, shape (n, ...).
         weight: the constant.
         dtype: of the evaluation, float32 or float64.
+        law: of embeddings.
 
     Returns:
         The first output, flattened.
@@ -107,7 +111,7 @@ def respond_module(module: nn.Module, x: NDArray[Any], weight: float, dtype: str
     precision: torch.dtype = getattr(torch, dtype)
     inputs = torch.from_numpy(np.array(x))
     values = {
-        **_constant_weights(module, weight, precision),
+        **_constant_weights(module, weight, precision, law),
         **{name: _copied(buffer, precision) for name, buffer in module.named_buffers(remove_duplicate=False)},
     }
     with torch.no_grad(), training_flags(module, BATCH_NORMS), seeded(0):
@@ -140,13 +144,13 @@ def count_outputs(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     return out.shape[-1]
 
 
-def _constant_weights(module: nn.Module, weight: float, precision: torch.dtype) -> dict[str, Tensor]:
+def _constant_weights(module: nn.Module, weight: float, precision: torch.dtype, law: Embedding) -> dict[str, Tensor]:
     values: dict[str, Tensor] = {}
     for path, part in module.named_modules(remove_duplicate=False):
         for name, parameter in part.named_parameters(recurse=False):
             place = f"{path}.{name}" if path else name
             if isinstance(part, nn.Embedding):
-                table = embedding(*parameter.shape)
+                table = embedding(*parameter.shape, law)
                 values[place] = torch.from_numpy(table.copy()).to(precision)
                 continue
             if isinstance(part, nn.LayerNorm | nn.RMSNorm):

@@ -36,8 +36,9 @@ from untrained.graphs.graph import (
     Zero,
 )
 from untrained.graphs.modes import Mode, switched
-from untrained.graphs.recurrence import embedding
+from untrained.graphs.recurrence import PUBLISHED, embedding
 from untrained.graphs.recurrent import Recurrent
+from untrained.types import Embedding
 
 try:
     import torch
@@ -188,7 +189,9 @@ def respond_mode(graph: Graph, x: NDArray[np.floating], mode: Mode) -> NDArray[n
     return out
 
 
-def respond_recurrent(network: Recurrent, x: NDArray[np.int64], weight: float, dtype: str) -> NDArray[np.floating]:
+def respond_recurrent(
+    network: Recurrent, x: NDArray[np.int64], weight: float, dtype: str, law: Embedding = PUBLISHED
+) -> NDArray[np.floating]:
     """States of the full network with all weights and biases of its cells `weight`: what recurrence.respond equals.
 
     Args:
@@ -196,6 +199,7 @@ def respond_recurrent(network: Recurrent, x: NDArray[np.int64], weight: float, d
         x: texts, shape (n, steps).
         weight: the constant, also of all states before the first word.
         dtype: float32 or float64.
+        law: of the embedding.
 
     Returns:
         The first states of the last layer, shape (steps * n, units): every unit is the constant-weight response.
@@ -204,7 +208,7 @@ def respond_recurrent(network: Recurrent, x: NDArray[np.int64], weight: float, d
     with torch.no_grad():
         for parameter in module.cells.parameters():
             parameter.fill_(weight)
-        module.embedding.weight.copy_(torch.from_numpy(embedding(network.vocabulary, network.sizes[0]).copy()))
+        module.embedding.weight.copy_(torch.from_numpy(embedding(network.vocabulary, network.sizes[0], law).copy()))
         series, _ = module(torch.from_numpy(np.array(x)), weight)
         out: NDArray[np.floating] = series.flatten(0, 1).numpy()
     return out

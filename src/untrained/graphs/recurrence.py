@@ -36,9 +36,10 @@ from untrained.graphs.graph import (
     Zero,
 )
 from untrained.graphs.recurrent import Recurrent
-from untrained.types import Batch
+from untrained.types import Batch, Embedding
 
 _EMBEDDING_SEED = 21  # of the published program
+PUBLISHED = Embedding()  # and of its embedding
 
 _UNARY = {Tanh: kernels.TANH, Sigmoid: kernels.SIGMOID, LeakyReLU: kernels.LEAKY_RELU}
 
@@ -151,7 +152,7 @@ def in_order(cell: Graph, digests: list[bytes]) -> Graph:
 def respond(program: Recurrence, batch: Batch, weight: float, dtype: str = "float32") -> NDArray[Any]:
     """One number per step and text, in this order: the first state of the last layer, all weights and biases `weight`.
 
-    Words are embedded as `embedding` says, states begin at `weight`.
+    Words are embedded as `embedding` says, by the batch's law; states begin at `weight`.
 
     Args:
         program: from `lower` or `write`.
@@ -186,13 +187,26 @@ def _blocks(sizes: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64
 
 
 @lru_cache(maxsize=4)
-def embedding(vocabulary: int, size: int) -> NDArray[np.float32]:
-    """The words as vectors, shape (vocabulary, size), uniform between 0 and 1, the same for all networks.
+def embedding(vocabulary: int, size: int, law: Embedding = PUBLISHED) -> NDArray[np.float32]:
+    """The words as vectors, shape (vocabulary, size), the same for all networks; by default uniform between 0 and 1.
 
-    These are the numbers that PyTorch's generator gives for seed 21: the Mersenne twister's last 24 bits, as fractions.
+    These are the numbers that PyTorch's generator gives for seed 21: the Mersenne twister's last 24 bits as fractions,
+    stretched to the interval. Normal numbers are made of them as PyTorch makes them, by Box and Muller's formula in
+    blocks of 16, for tables of a multiple of 16 numbers, up to the last bits of its logarithms and cosines.
     """
-    bits = np.random.RandomState(_EMBEDDING_SEED).randint(0, 2**32, vocabulary * size, dtype=np.uint32)
-    table = ((bits & 0xFFFFFF) * np.float32(2**-24)).astype(np.float32).reshape(vocabulary, size)
+    n = vocabulary * size
+    bits = np.random.RandomState(_EMBEDDING_SEED).randint(0, 2**32, -(-n // 16) * 16, dtype=np.uint32)
+    fractions = (bits & 0xFFFFFF) * 2.0**-24
+    numbers: NDArray[Any] = fractions
+    if law.law == "normal":
+        first, second = np.split(fractions.reshape(-1, 16), 2, axis=1)
+        radius, angle = np.sqrt(-2 * np.log(1 - first)), 2 * np.pi * second
+        normal = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+        numbers = law.first + law.second * normal.ravel()
+    else:
+        low, high = (float(np.float32(end)) for end in (law.first, law.second))
+        numbers = fractions * float(np.float32(high - low)) + low  # in float64, as one fused operation of float32 would
+    table = numbers[:n].astype(np.float32).reshape(vocabulary, size)
     table.flags.writeable = False
     return table
 
@@ -206,7 +220,7 @@ def _word_dots(batch: Batch, weight: float, dtype: str, size: int, vocabulary: i
     if key not in _known:
         lanes = kernels.LANES
         table = np.zeros((size, -(-vocabulary // lanes) * lanes), dtype)
-        table[:, :vocabulary] = embedding(vocabulary, size).T
+        table[:, :vocabulary] = embedding(vocabulary, size, batch.embedding).T
         dots = np.empty((2, table.shape[1]), dtype)
         kernels.word_dots(table, table.dtype.type(weight), np.empty(lanes, dtype), dots)
         if len(_known) >= 8:

@@ -61,7 +61,7 @@ from untrained.graphs.graph import (
 from untrained.graphs.modes import Mode, Response
 from untrained.graphs.recurrence import embedding, in_order
 from untrained.graphs.recurrent import Recurrent
-from untrained.types import Batch
+from untrained.types import Batch, Embedding
 
 START = 0.5
 
@@ -121,7 +121,7 @@ def respond(network: Recurrent, batch: Batch, modes: Sequence[Mode], dtype: str 
         raise GraphError(f"modes are evaluated in {' or '.join(kernels.REACH)}, got {dtype!r}")
     cell = in_order(*width1_cell(network.cell))
     programs = {switches: _program(cell, *switches) for switches in dict.fromkeys([(m.relu, m.norm) for m in modes])}
-    words = _means(network.vocabulary, network.sizes[0])[batch.x.T]
+    words = _means(network.vocabulary, network.sizes[0], batch.embedding)[batch.x.T]
     return {mode: _run(programs[mode.relu, mode.norm], network.sizes, words, mode, dtype) for mode in modes}
 
 
@@ -267,7 +267,7 @@ def _response(series: Array, exponents: NDArray[np.float64], bits: int) -> Respo
 
 
 @lru_cache(maxsize=4)
-def _means(vocabulary: int, size: int) -> NDArray[np.float64]:
-    """The mean of each word's embedding. Sums are exact: of up to 2^29 fractions of 24 bits."""
-    means: NDArray[np.float64] = embedding(vocabulary, size).sum(axis=1, dtype=np.float64) / size
+def _means(vocabulary: int, size: int, law: Embedding) -> NDArray[np.float64]:
+    """The mean of each word's embedding. Sums are exact of numbers between 0 and 1: up to 2^29 fractions of 24 bits."""
+    means: NDArray[np.float64] = embedding(vocabulary, size, law).sum(axis=1, dtype=np.float64) / size
     return means

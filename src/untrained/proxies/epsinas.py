@@ -51,9 +51,7 @@ def epsinas(
     """
     if not network.connected:
         return Outcome(None, Status.UNDEFINED, "no path from input to output")
-    return epsilon(
-        {f"at weight {weight:g}": network.response(batch, weight, dtype) for weight in (low, high)}, dtype
-    )
+    return epsilon({f"at weight {weight:g}": network.response(batch, weight, dtype) for weight in (low, high)}, dtype)
 
 
 def epsilon(responses: Mapping[str, NDArray[np.floating]], dtype: str) -> float | Outcome:

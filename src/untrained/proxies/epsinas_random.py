@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def epsinas_random(model: "Model", batch: Batch) -> float | Outcome:
     """Mean difference of the min-max normalised features under two draws of random weights, over their mean.
 
-    The formula of `epsinas`, on p_k, k = 1, 2: what the classifier reads, for all inputs and all channels as one vector,
+    The formula of `epsinas`, on p_k, k = 1, 2: what the classifier reads, all inputs and all channels as one vector,
     when the weights are the k-th draw by `init`. A comparison, not a method: it asks what is left of epsinas without
     its constants. The paper's answer is: nothing, a Spearman correlation between -0.02 and 0.08 for U(0, 1), N(0, 1),
     both Kaiming rules and orthogonal weights.

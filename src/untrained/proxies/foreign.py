@@ -108,7 +108,7 @@ class ForeignNetwork(Network):
     def _respond(self, batch: Batch, weight: float, dtype: str) -> NDArray[Any]:
         if self._program is not None:
             return width1.respond(self._program, batch.x.astype(dtype, copy=False), weight)
-        response: NDArray[np.floating] = foreign.respond_module(self.module, batch.x, weight, dtype)
+        response: NDArray[np.floating] = foreign.respond_module(self.module, batch.x, weight, dtype, batch.embedding)
         return response
 
 

@@ -125,7 +125,7 @@ def load_scores(source: Path | str) -> Scores:
     """
     path = Path(source)
     if path.is_dir():
-        return _from_run(path)
+        return scores_of_rows(str(path), rows_of_run(path))
     if not path.is_file():
         raise DataMissingError(
             f"no scores at {path}: expected a run folder or a csv file written by `untrained score`."
@@ -235,14 +235,14 @@ def rows_of_run(folder: Path) -> RunRows:
     return RunRows(space, texts, found, {name: about["higher_is_better"] for name, about in every.items()})
 
 
-def _from_run(folder: Path) -> Scores:
-    run = rows_of_run(folder)
+def scores_of_rows(source: str, run: RunRows) -> Scores:
+    """The scores in rows, which came from `source`."""
     values = {
         name: np.array([np.nan if row is None or row.value is None else row.value for row in found])
         for name, found in run.rows.items()
     }
     scored = {name: np.array([row is not None for row in found], bool) for name, found in run.rows.items()}
-    return Scores(str(folder), run.space.name, tuple(run.archs), values, scored, run.higher_is_better)
+    return Scores(source, run.space.name, tuple(run.archs), values, scored, run.higher_is_better)
 
 
 def _from_csv(path: Path) -> Scores:

@@ -79,7 +79,7 @@ def scatter(
         title=_said(comparison, proxy),
     )
     if rings:
-        legend(main, loc="best")
+        legend(main, loc="best", frameon=True)
     if colour is not None and norm is not None:
         colour_bar(figure, drawn, main, colour)
     return figure
@@ -129,6 +129,7 @@ def ranks(comparison: Comparison, proxy: str, *, colour: str | None = None, mark
     axes.set_ylim(n + margin, 1 - margin)
     share = top10_in_top10_percent(last, target) if n else np.nan
     said = f"{share:.1f} % of the top 10 % by score are in the top 10 % trained" if share == share else "no top 10 %"
+    said += " (undefined last)" if n_defined < n else ""
     undefined = f", {n - n_defined:,} undefined after them" if n_defined < n else ""
     dress(
         axes,
@@ -137,7 +138,7 @@ def ranks(comparison: Comparison, proxy: str, *, colour: str | None = None, mark
         title=f"{_said(comparison, proxy)}\n{said}",
     )
     if rings:
-        legend(axes, loc="best")
+        legend(axes, loc="best", frameon=True)
     if colour is not None and norm is not None:
         colour_bar(figure, drawn, axes, colour)
     return figure

@@ -160,9 +160,10 @@ def agreement_dots(
     )
     for axes, truth in zip(panels, truths, strict=True):
         rows = known.filter(pl.col("truth") == truth)
-        bound = (ceiling or {}).get(truth)
+        bound, known_ceiling = (ceiling or {}).get(truth), ""
         if bound is not None and math.isfinite(bound.value):
-            axes.axvline(bound.value, color=GREY, linewidth=1.2, label=f"noise ceiling {bound.value:.2f}")
+            known_ceiling = f", noise ceiling {bound.value:.2f}"
+            axes.axvline(bound.value, color=GREY, linewidth=1.2, label="noise ceiling")
             if math.isfinite(bound.low):
                 axes.axvspan(bound.low, bound.high, color=GREY, alpha=0.15, linewidth=0)
         base = rows.filter(pl.col("proxy") == baseline)
@@ -171,7 +172,7 @@ def agreement_dots(
         axes.axvline(0, color="#20242a", linewidth=0.8)
         for policy in policies:
             _dots(axes, rows.filter(pl.col("undefined") == policy), policy, proxies, one=len(policies) == 1)
-        dress(axes, x=f"{label} ({level:.0%} intervals)", title=truth, grid="x")
+        dress(axes, x=f"{label} ({level:.0%} intervals)", title=truth + known_ceiling, grid="x")
         axes.set_ylim(len(proxies) - 0.4, -0.6)
     first = frame.filter(pl.col("truth") == truths[0])
     most = first["n"].max()
@@ -193,6 +194,8 @@ def _dots(axes: "Axes", rows: pl.DataFrame, policy: Undefined, proxies: Sequence
     """The dots of one policy, a little apart from those of the other."""
     if policy == "omit" and not one:
         rows = rows.filter(pl.col("coverage") < 1)  # where all is defined the two are the same
+    if rows.is_empty():
+        return
     marker, meaning = _POLICIES[policy]
     apart = 0.0 if one else -0.13 if policy == "worst" else 0.17
     shared = rows["coverage"].to_numpy() < 1

@@ -1,6 +1,6 @@
 """Proxies as quantities: through the engine, in processes, and kept in a run folder where there are many."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,24 @@ class Proxied(Quantity):
         """The scores of every architecture of a space that can be listed."""
         table = self._run(None, self._workers, self._out, progress)
         values = {score.arch: np.nan if score.value is None else score.value for score in table}
-        return Known(self.text, values, higher_is_better=self.higher_is_better)
+        return _Looked(self.text, values, self.higher_is_better, self.protocol)
 
     def _run(
         self, archs: Sequence[Arch] | None, workers: int | None, out: Path | None, progress: Progress | None = None
     ) -> ScoreTable:
         wanted = plan(self._space, [self._asked], archs=archs, task=self._task, batch=self._batch)
         return run(wanted, workers=workers, out=out, progress=progress)
+
+
+class _Looked(Known):
+    """Scores of a whole space, that say of themselves what the proxy does."""
+
+    def __init__(
+        self, text: str, values: Mapping[Arch, float], higher_is_better: bool, protocol: Mapping[str, Any]
+    ) -> None:
+        super().__init__(text, values, higher_is_better=higher_is_better)
+        self._protocol = protocol
+
+    @property
+    def protocol(self) -> dict[str, Any]:
+        return dict(self._protocol)

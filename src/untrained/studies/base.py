@@ -16,7 +16,7 @@ from untrained.registry import Registry
 from untrained.report.compare import Comparison, Scores, join
 from untrained.spaces import Space
 from untrained.stats import Agreement, Undefined
-from untrained.tables import Truth
+from untrained.tables import Truth, load_truth
 from untrained.types import Batch, Progress, Task
 
 if TYPE_CHECKING:
@@ -251,6 +251,18 @@ def setting_columns(columns: Sequence[str]) -> list[str]:
 def digest(content: Any) -> str:
     """A short name for what can be written as JSON."""
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def read_truth(spec: str) -> Truth:
+    """What training gave, by one text: as `load_truth` reads it, or FILE.csv:COLUMN.
+
+    Raises:
+        UntrainedError: as `load_truth`.
+    """
+    file, colon, column = spec.rpartition(":")
+    if colon and file.lower().endswith((".csv", ".csv.gz")):
+        return load_truth(file, column)
+    return load_truth(spec)
 
 
 def rows_with_truth(space: Space, truth: Truth) -> list[str]:

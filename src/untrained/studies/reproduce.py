@@ -116,7 +116,7 @@ def reproduce(
     protocols = {}
     for table in tables:
         try:
-            truth, called = _truth(table, given)
+            truth, called = truth_of(table, given)
             space = find_space(table.space)
             arguments = _arguments(table, space, real, scores)
             n = None if sample is None else min(sample, len(rows_with_truth(space, truth)))
@@ -138,8 +138,8 @@ def reproduce(
     return found
 
 
-def _truth(table: PublishedTable, given: Given) -> tuple[Truth, str]:
-    """What training gave, and what to call it.
+def truth_of(table: PublishedTable, given: Given) -> tuple[Truth, str]:
+    """What training gave, and what to call it: the one of `given` that the table names, or the imported official one.
 
     Raises:
         DataMissingError: it is not on this machine; the message says how to get it.

@@ -78,8 +78,9 @@ def printed(frame: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def shown(frame: pl.DataFrame) -> list[str]:
-    """The columns that people see: not those of intervals, which stand beside their value, nor the coverage."""
+    """The columns that people see: not intervals, which stand beside their value, nor the coverage, nor curves."""
     hidden = {name for name in MEASURES if name.endswith(("_low", "_high"))} | {COUNTS[2]}
+    hidden |= {name for name, kind in frame.schema.items() if isinstance(kind, pl.List)}
     return [name for name in frame.columns if name not in hidden]
 
 
