@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from untrained.tables import Truth
     from untrained.types import Progress
 
+_WORD = 16  # characters that are not broken into lines
 Scores = Annotated[
     list[Path] | None, typer.Option(help="Run folder with scores that are there already. May be repeated.")
 ]
@@ -212,8 +213,9 @@ def _table(frame: "pl.DataFrame") -> "Table":
 
     head, rows = printed(frame)
     found = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in head:
-        found.add_column(name.replace("_", " "), overflow="fold")
+    for place, name in enumerate(head):
+        short = max((len(row[place]) for row in rows), default=0) <= _WORD
+        found.add_column(name.replace("_", " "), overflow="fold", no_wrap=short)
     for row in rows:
         found.add_row(*map(escape, row))
     return found

@@ -63,7 +63,7 @@ _SHORT = {  # headings that fit a terminal
     "top10_in_top10_percent": "top10 %",
     "top64_in_top5_count": "top64",
     "seconds": "s",
-    PUBLISHED: "published rho",
+    PUBLISHED: "published",
 }
 
 
