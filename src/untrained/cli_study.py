@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,7 +63,7 @@ def study(
     from untrained.studies import STUDIES
     from untrained.studies import study as run
 
-    parameters = _parameters(name, STUDIES[name], setting or [])
+    parameters: Any = _parameters(name, STUDIES[name], setting or [])
     listed = None
     if archs is not None:
         if sample is not None:
