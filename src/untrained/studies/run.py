@@ -10,16 +10,7 @@ import numpy as np
 import polars as pl
 
 from untrained.engine.asked import asked_batch, asked_space
-from untrained.engine.folder import (
-    claim,
-    make,
-    provenance,
-    read_json,
-    refuse_other_fields,
-    write_bytes,
-    write_frame,
-    write_json,
-)
+from untrained.engine.folder import Kind, refuse_other_fields, write_bytes, write_frame
 from untrained.errors import BadInputError, RunConflictError
 from untrained.report.figure_style import save
 from untrained.spaces import FiniteSpace, Space
@@ -28,9 +19,8 @@ from untrained.studies.text import markdown
 from untrained.tables import Truth, load_truth
 from untrained.types import Arch, Batch, Progress
 
-FORMAT: Final = 1
 FIRST: Final = 5000  # of the architectures that the ablations of the epsinas paper are made on
-_PARTS: Final = ("scores",)
+_KIND: Final = Kind("study", 1, ("scores",))
 
 
 @dataclass(frozen=True)
@@ -137,7 +127,7 @@ def read_study(folder: Path | str) -> StudyResult:
         RunConflictError: no study there, one of another version, or one that was not finished.
     """
     path = Path(folder)
-    protocol = _read(path)["protocol"]
+    protocol = _KIND.read(path)["protocol"]
     table = path / "table.parquet"
     try:
         frame = pl.read_parquet(table)
@@ -221,22 +211,10 @@ def _open(out: Path, protocol: Mapping[str, Any]) -> None:
     Raises:
         RunConflictError: it does not.
     """
-    calls: list[Any] = []
-    if (out / "study.json").exists():
-        stored = _read(out)
+    stored = _KIND.begin(out)
+    if stored is not None:
         advice = "Choose another --out, or run the same command as before."
         for fields in (("study", "space"), tuple(protocol)):  # what differs most is said first
             old, new = ({name: content.get(name) for name in fields} for content in (stored["protocol"], protocol))
             refuse_other_fields(out, "a study", old, new, advice)
-        calls = stored["calls"]
-        make(out, _PARTS)
-    else:
-        claim(out, "study", _PARTS)
-    write_json(out / "study.json", {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, provenance()]})
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    stored = read_json(folder / "study.json", "study")
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"protocol", "calls"} <= stored.keys():
-        raise RunConflictError(f"{folder / 'study.json'} is not of this version of untrained. Choose another --out.")
-    return stored
+    _KIND.note(out, stored, protocol)
