@@ -12,6 +12,7 @@ import polars as pl
 from untrained.engine.asked import asked_batch, asked_space
 from untrained.engine.folder import Kind, refuse_other_fields, write_bytes, write_frame
 from untrained.errors import BadInputError, RunConflictError
+from untrained.parameters import refuse_unknown
 from untrained.report.figure_style import save
 from untrained.spaces import FiniteSpace, Space
 from untrained.studies.base import STUDIES, Context, Parameter, Study, digest, papers_first, rows_with_truth
@@ -143,10 +144,8 @@ def checked(name: str, chosen: Study, parameters: Mapping[str, Parameter]) -> di
     Raises:
         BadInputError: one that it does not have, or a value of another kind.
     """
+    refuse_unknown(f"study {name}", parameters, chosen.parameters)
     for key, value in parameters.items():
-        if key not in chosen.parameters:
-            known = ", ".join(f"{k}={v}" for k, v in chosen.parameters.items()) or "none"
-            raise BadInputError(f"study {name} has no parameter {key!r}. Parameters and defaults: {known}.")
         default = chosen.parameters[key]
         several = isinstance(default, tuple)
         kinds = {_kind(one) for one in (default if isinstance(default, tuple) else (default,))}
