@@ -1,6 +1,6 @@
 """Every table of a paper again: what its authors published, ours under their protocol, ours on every architecture.
 
-Made of studies in sub-folders, so that an interrupted call goes on where it stopped.
+Made of studies in sub-folders, which share their scores, so that an interrupted call goes on where it stopped.
 """
 
 import math
@@ -25,8 +25,8 @@ from untrained.tables import TABLES, Truth, load_truth
 from untrained.types import Batch, Progress
 
 IMAGES: Final = 256  # of the epsinas paper
-_STUDIES: Final = "studies"
-_KIND: Final = Kind("reproduce", 1, (_STUDIES,), ("paper",))
+_STUDIES, _SCORES = "studies", "scores"
+_KIND: Final = Kind("reproduce", 1, (_STUDIES, _SCORES), ("paper",))
 _SCHEMA: Final = {
     "paper": pl.String,
     "table": pl.String,
@@ -124,8 +124,8 @@ def reproduce(
             if name not in made:
                 progress = watch(table.name) if watch else None
                 made[name] = study(
-                    table.study, space, truth, out=folder / _STUDIES / name, sample=n, workers=workers,
-                    progress=progress, **arguments,
+                    table.study, space, truth, out=folder / _STUDIES / name, store=folder / _SCORES,
+                    sample=n, workers=workers, progress=progress, **arguments,
                 )  # fmt: skip
             protocols[table.name] = _protocol(made[name], called)
             rows += _compared(table, made[name].frame, called)
