@@ -121,7 +121,7 @@ def _stored(out: Path) -> dict[int, list[Row]]:
 
 def _unbroken(rows: Sequence[Row]) -> list[Row]:
     """Up to where a step is missing: what comes later is asked for again."""
-    return [row for i, row in enumerate(rows) if row.step == i and rows[i].step == i]
+    return [row for i, row in enumerate(rows) if row.step == i]
 
 
 def _part(out: Path, number: int) -> Path:
