@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from untrained.tables import Truth
     from untrained.types import Progress
 
+_WORD = 16  # characters that are not broken into lines
 Scores = Annotated[
     list[Path] | None, typer.Option(help="Run folder with scores that are there already. May be repeated.")
 ]
@@ -57,11 +58,13 @@ def study(
       untrained study batch_size nasbench201 --against mine.csv --column acc --batch images.npy --set draws=3
       untrained study proxies_compared nasbench201 --against nasbench201:cifar10:test_acc --scores runs/board
     """
+    import polars.selectors as cs
+
     from untrained.spaces import find_space
     from untrained.studies import STUDIES
     from untrained.studies import study as run
 
-    parameters = _parameters(name, STUDIES[name], setting or [])
+    parameters: Any = _parameters(name, STUDIES[name], setting or [])
     listed = None
     if archs is not None:
         if sample is not None:
@@ -74,7 +77,7 @@ def study(
         )  # fmt: skip
     match form:
         case Format.CSV:
-            sys.stdout.write(found.frame.write_csv())
+            sys.stdout.write(found.frame.select(~cs.list()).write_csv())
         case Format.JSON:
             print(_json({"title": found.title, "protocol": dict(found.protocol)}, found.frame))
         case Format.TABLE:
@@ -95,6 +98,7 @@ def studies(
     """
     import inspect
 
+    from untrained.parameters import shown
     from untrained.studies import STUDIES
 
     if name is None:
@@ -104,7 +108,7 @@ def studies(
             typer.echo(f"{known:<20}{found.title} ({where}) [{found.source}]")
         return
     found = STUDIES[name]
-    lines = [f"  --set {key}={_written(value)}" for key, value in found.parameters.items()]
+    lines = [f"  --set {key}={shown(value)}" for key, value in found.parameters.items()]
     about = inspect.getdoc(inspect.getmodule(found.run)) or found.title
     typer.echo("\n".join([f"{name}: {found.title}", "", about, "", f"Source: {found.source}.", *lines]))
 
@@ -186,21 +190,14 @@ def _value(name: str, key: str, text: str, default: object) -> str | float:
         raise BadInputError(f"study {name}: {key} must be like {default!r}, got {text!r}.") from None
 
 
-def _written(value: "Parameter") -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def _truth(text: str) -> "tuple[str, Truth]":
     """A name and its truth: of `NAME=FILE.csv:COLUMN` the column behind the last colon."""
-    from untrained.tables import load_truth
+    from untrained.studies.base import read_truth
 
     name, equals, spec = text.partition("=")
     if not equals or not spec:
         raise BadInputError(f"cannot read --truth {text!r}. Write NAME=SPEC, or NAME=FILE.csv:COLUMN.")
-    file, colon, column = spec.rpartition(":")
-    if colon and file.lower().endswith((".csv", ".csv.gz")):
-        return name, load_truth(file, column)
-    return name, load_truth(spec)
+    return name, read_truth(spec)
 
 
 def _table(frame: "pl.DataFrame") -> "Table":
@@ -213,8 +210,9 @@ def _table(frame: "pl.DataFrame") -> "Table":
 
     head, rows = printed(frame)
     found = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in head:
-        found.add_column(name.replace("_", " "), overflow="fold")
+    for place, name in enumerate(head):
+        short = max((len(row[place]) for row in rows), default=0) <= _WORD
+        found.add_column(name.replace("_", " "), overflow="fold", no_wrap=short)
     for row in rows:
         found.add_row(*map(escape, row))
     return found
