@@ -59,12 +59,25 @@ def agrees(found: float, row: dict[str, Any]) -> bool:
     return found == pytest.approx(row["epsinas"], rel=1e-3)
 
 
+@pytest.fixture(scope="module")
+def networks() -> list[Network]:
+    """The golden recipes; they keep what they respond."""
+    return [Network(network(row)) for row in GOLDEN]
+
+
+@pytest.fixture(scope="module")
+def written(networks: list[Network]) -> list[AsWritten]:
+    """The same, as written."""
+    return [AsWritten(found.graph) for found in networks]
+
+
 # Against the original program ----------------------------------------------------------------------------------------
 
 
-def test_epsinas_of_recipes_as_written_is_the_published_program_s() -> None:
+def test_epsinas_of_recipes_as_written_is_the_published_program_s(written: list[AsWritten]) -> None:
     assert len(GOLDEN) == 173
-    wrong = [i for i, row in enumerate(GOLDEN) if not agrees(value(EPSINAS(AsWritten(network(row)), BATCH)), row)]
+    found = [value(EPSINAS(one, BATCH)) for one in written]
+    wrong = [i for i, row in enumerate(GOLDEN) if not agrees(found[i], row)]
     assert wrong == [DIVERGES]
 
 
@@ -84,7 +97,7 @@ def test_where_outputs_are_no_numbers_the_published_program_scores_the_rest() ->
         assert np.nanmean(abs(q[0] - q[1])) / np.nanmean(q) == pytest.approx(GOLDEN[DIVERGES]["epsinas"], rel=1e-3)
 
 
-def test_epsinas_differs_from_the_published_one_only_by_rounding() -> None:
+def test_epsinas_differs_from_the_published_one_only_by_rounding(networks: list[Network]) -> None:
     """Here equal functions have equal scores: operands are added up in an order of their own, which rounds otherwise.
 
     That shows where the outputs at 1e-5 are few float32 numbers. No function of the network can do better: the original
@@ -92,7 +105,7 @@ def test_epsinas_differs_from_the_published_one_only_by_rounding() -> None:
     """
     others = []
     for i, row in enumerate(GOLDEN):
-        found = value(EPSINAS(Network(network(row)), BATCH))
+        found = value(EPSINAS(networks[i], BATCH))
         if not agrees(found, row) and i != DIVERGES:
             others.append(i)
             levels = len(np.unique(recurrence.respond(recurrence.lower(network(row)), BATCH, 1e-5)))
@@ -110,14 +123,14 @@ def test_the_published_program_scores_one_network_written_in_two_ways_differentl
     assert scores[0] == scores[1]
 
 
-def test_in_float64_the_order_hardly_matters() -> None:
+def test_in_float64_the_order_hardly_matters(networks: list[Network], written: list[AsWritten]) -> None:
     """Not at all, but for two networks whose outputs at 1e-5 are few numbers even in float64."""
     (precise,) = parse_proxies("epsinas(low=1e-5,high=1e-3,dtype=float64)")
     unequal = []
-    for i, row in enumerate(GOLDEN):
-        found, written = (value(precise(kind(network(row)), BATCH)) for kind in (Network, AsWritten))
-        assert found == pytest.approx(written, rel=1e-3, nan_ok=True)
-        if found != pytest.approx(written, rel=1e-9, nan_ok=True):
+    for i, pair in enumerate(zip(networks, written, strict=True)):
+        found, expected = (value(precise(one, BATCH)) for one in pair)
+        assert found == pytest.approx(expected, rel=1e-3, nan_ok=True)
+        if found != pytest.approx(expected, rel=1e-9, nan_ok=True):
             unequal.append(i)
     assert unequal == [110, 148]
 
@@ -199,14 +212,15 @@ def test_names_do_not_matter(seed: int) -> None:
     np.testing.assert_array_equal(*responses)
 
 
-def test_recipes_of_one_key_are_one_network_and_others_are_not() -> None:
+def test_recipes_of_one_key_are_one_network_and_others_are_not(networks: list[Network]) -> None:
     """Of 158 different texts 148 are different networks; those that share a key agree in what they compute."""
-    archs = {SPACE.parse(row["recipe"]) for row in GOLDEN}
+    of = {SPACE.parse(row["recipe"]): found for row, found in zip(GOLDEN, networks, strict=True)}
+    archs = set(of)
     assert len(archs) == 158
     classes = SPACE.unique(archs)
     assert len(classes) == 148
     for members in classes.values():
-        live = [Network(SPACE.graph(arch)) for arch in members]
+        live = [of[arch] for arch in members]
         assert len({n_params(found.live) for found in live}) == 1
         responses = np.stack([found.response(BATCH, 1e-3, "float64") for found in live])
         np.testing.assert_allclose(responses, responses[[0] * len(live)], rtol=1e-9)
@@ -241,7 +255,7 @@ def test_the_draw_is_of_different_architectures_and_depends_on_the_seed_alone() 
         SPACE.sample(np.random.default_rng(0), -1)
 
 
-def test_scores_through_the_engine() -> None:
+def test_scores_through_the_engine(networks: list[Network]) -> None:
     archs = [SPACE.parse(row["recipe"]) for row in GOLDEN[:40]]
     wanted = plan(SPACE, "epsinas", archs=archs)
     assert wanted.protocol["proxies"].keys() == {"epsinas(low=1e-05,high=0.001)"}
@@ -249,10 +263,8 @@ def test_scores_through_the_engine() -> None:
     assert wanted.batch.digest == BATCH.digest
     table = score(SPACE, "epsinas,params,depth", archs=archs, workers=1)
     rows = [row for row in table if row.proxy.startswith("epsinas")]
-    for row, golden in zip(rows, GOLDEN, strict=False):
-        assert value(Outcome(row.value, row.status)) == pytest.approx(
-            value(EPSINAS(Network(network(golden)), BATCH)), nan_ok=True
-        )
+    for row, alone in zip(rows, networks, strict=False):
+        assert value(Outcome(row.value, row.status)) == pytest.approx(value(EPSINAS(alone, BATCH)), nan_ok=True)
     assert {row.status for row in rows} >= {Status.OK, Status.UNDEFINED, Status.NONFINITE}
 
 

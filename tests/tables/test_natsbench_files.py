@@ -512,9 +512,14 @@ def test_a_zip_bomb_costs_no_more(tmp_path: Path) -> None:
     refused(rows_nasbench201, path, BadInputError, "one item is longer than 4,194,304 bytes")
 
 
+def one_short_training(kind: str) -> dict[int, dict[str, Any]]:
+    """The trainings of one architecture for 12 epochs: all parts of a file, but few numbers."""
+    return {0: samples.architecture(0, samples.texts(kind)[0], {"less" if kind == "201" else "12": 12})}
+
+
 @pytest.mark.parametrize(("kind", "form"), FORMS)
 def test_a_file_cut_off_anywhere(kind: str, form: str, tmp_path: Path) -> None:
-    path = samples.write(tmp_path, form, kind, samples.architectures(kind, (0,)))
+    path = samples.write(tmp_path, form, kind, one_short_training(kind))
     cut = path / "000000.pickle.pbz2" if form == "folder" else path
     content = cut.read_bytes()
     for end in np.linspace(0, len(content) - 1, 25).astype(int).tolist():
@@ -528,10 +533,7 @@ def test_a_file_cut_off_anywhere(kind: str, form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "form"), FORMS)
 def test_changed_bytes_give_rows_or_one_line(kind: str, form: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp(form.replace(" ", "_"))
-    archs = {0: {"12": samples.architecture(0, samples.texts(kind)[0], {"12": 12})["12"]}}
-    if kind == "201":
-        archs[0] = {"less": archs[0]["12"]}
-    path = samples.write(folder, form, kind, archs)
+    path = samples.write(folder, form, kind, one_short_training(kind))
     changed = path / "000000.pickle.pbz2" if form == "folder" else path
     content = changed.read_bytes()
     opened = bz2.decompress(content) if content.startswith(b"BZh") else b""
