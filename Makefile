@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup demo test test-all check bench docs clean
+.PHONY: help setup demo test test-all test-browser check bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1@\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F@ '{ printf "%-17s%s\n", $$1, $$2 }'
@@ -21,10 +21,21 @@ demo: .venv/.demo ## rank all of NAS-Bench-201 and say how far the ranking can b
 	@$(BIN)/untrained demo
 
 test: .venv/.dev ## run the tests, except the slow ones
-	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow"
+	@$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not browser"
 
-test-all: .venv/.dev ## run all tests
+test-all: .venv/.dev ## run all tests but those in a browser
 	@$(BIN)/pytest -n 2 --dist worksteal --hypothesis-profile=thorough
+
+test-browser: .venv/.dev ## test the report page in Chromium, which root has installed here if it is missing
+	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "Installing chromium and chromium-driver"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; \
+		else \
+			echo "The page is tested in Chromium. Install chromium and chromedriver (on Debian: apt-get install chromium chromium-driver)." >&2; \
+		fi; \
+	fi
+	@$(BIN)/pytest -m browser tests/page
 
 check: .venv/.dev ## lint, formatting, types, layers
 	@$(BIN)/ruff check .

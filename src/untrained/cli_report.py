@@ -22,11 +22,15 @@ def report(
         list[str] | None,
         typer.Option(help="Column of a csv file, one for each --against; commas join columns of separate trainings."),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Of the page; the space's if not given.", show_default=False)] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Of the page; the space's if not given.", show_default=False)
+    ] = None,
     points: Annotated[
         int, typer.Option(min=1, help="Architectures in the interactive part; of more, a sample. Tables read all.")
     ] = 20_000,
-    partial: Annotated[bool, typer.Option("--partial", help="Show folders of scores although some are missing.")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Show folders of scores although some are missing.")
+    ] = False,
 ) -> None:
     """Make one HTML file of runs: tables, a plot with every architecture and its cell, and where all of it comes from.
 
@@ -43,4 +47,3 @@ def report(
     path = write_page(page, out)
     size = path.stat().st_size / 1e6
     console().print(f"{path}  {size:.2f} MB", soft_wrap=True, markup=False, highlight=False)
-

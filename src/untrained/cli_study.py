@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,11 +57,13 @@ def study(
       untrained study batch_size nasbench201 --against mine.csv --column acc --batch images.npy --set draws=3
       untrained study proxies_compared nasbench201 --against nasbench201:cifar10:test_acc --scores runs/board
     """
+    import polars.selectors as cs
+
     from untrained.spaces import find_space
     from untrained.studies import STUDIES
     from untrained.studies import study as run
 
-    parameters = _parameters(name, STUDIES[name], setting or [])
+    parameters: Any = _parameters(name, STUDIES[name], setting or [])
     listed = None
     if archs is not None:
         if sample is not None:
@@ -74,7 +76,7 @@ def study(
         )  # fmt: skip
     match form:
         case Format.CSV:
-            sys.stdout.write(found.frame.write_csv())
+            sys.stdout.write(found.frame.select(~cs.list()).write_csv())
         case Format.JSON:
             print(_json({"title": found.title, "protocol": dict(found.protocol)}, found.frame))
         case Format.TABLE:
@@ -192,15 +194,12 @@ def _written(value: "Parameter") -> str:
 
 def _truth(text: str) -> "tuple[str, Truth]":
     """A name and its truth: of `NAME=FILE.csv:COLUMN` the column behind the last colon."""
-    from untrained.tables import load_truth
+    from untrained.studies.base import read_truth
 
     name, equals, spec = text.partition("=")
     if not equals or not spec:
         raise BadInputError(f"cannot read --truth {text!r}. Write NAME=SPEC, or NAME=FILE.csv:COLUMN.")
-    file, colon, column = spec.rpartition(":")
-    if colon and file.lower().endswith((".csv", ".csv.gz")):
-        return name, load_truth(file, column)
-    return name, load_truth(spec)
+    return name, read_truth(spec)
 
 
 def _table(frame: "pl.DataFrame") -> "Table":

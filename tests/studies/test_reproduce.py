@@ -12,6 +12,7 @@ import pytest
 from studies.conftest import ARCHS
 from untrained.batches import load_batch, make_batch
 from untrained.engine import score
+from untrained.engine.store import read_run
 from untrained.errors import BadInputError, RunConflictError, UnknownNameError
 from untrained.spaces import SPACES
 from untrained.spaces.nasbench101 import SPACE as NASBENCH101
@@ -86,7 +87,7 @@ def test_tables_name_studies_spaces_and_columns_that_exist() -> None:
             assert table.space in SPACES
             assert table.parameters.keys() <= STUDIES[table.study].parameters.keys()
             assert all(len(row) == len(table.by) + len(table.columns) for row in table.rows)
-    with pytest.raises(UnknownNameError, match="unknown paper 'epsina'. Did you mean 'epsinas'"):
+    with pytest.raises(UnknownNameError, match=r"unknown paper 'epsina'\. Did you mean 'epsinas'"):
         published_tables("epsina")
 
 
@@ -123,6 +124,14 @@ def test_each_figure_stands_beside_that_of_the_study(made: tuple[Path, Reproduct
     assert rows["NAS-Bench-201, CIFAR-10", "epsinas", "spearman"]["n_total"] == 38
     images = read_study(next((out / "studies").glob("inputs_*"))).protocol["batch"]
     assert (images["name"], images["n"]) == ("photographs", 4)
+
+
+def test_studies_share_scores(made: tuple[Path, Reproduction]) -> None:
+    runs = [read_run(path) for path in (made[0] / "scores").iterdir()]
+    assert len({json.dumps(run["protocol"]["batch"]) + run["protocol"]["space"] for run in runs}) == len(runs)
+    pairs = [run for run in runs if run["protocol"]["space"] == "nasbench201" and len(run["protocol"]["proxies"]) == 45]
+    assert len(pairs) == 1  # of constants, and epsinas of the other studies among them
+    assert not list((made[0] / "studies").glob("*/scores/*"))
 
 
 def test_what_is_missing_is_said_with_how_to_get_it(made: tuple[Path, Reproduction]) -> None:
@@ -169,6 +178,7 @@ def test_made_again_nothing_is_computed_twice(
         reproduce("epsinas", tmp_path / "new", truths={"nasbench_201": truths["nasbench101"]})
 
 
+@pytest.mark.slow
 def test_eznas_takes_scores_that_are_there(tmp_path: Path, truth: Truth) -> None:
     made = tmp_path / "run"
     some = ARCHS[:6]

@@ -110,44 +110,49 @@ def test_a_folder_is_read_back_and_not_computed_again(small: Small, tmp_path: Pa
 
 RUN = """
 import os, signal, sys
-from pathlib import Path
 import numpy as np
 from untrained.engine import processes
 from untrained.studies import study
 from untrained.spaces.nasbench201 import SPACE
 from untrained.tables import Truth
 
-out, kill_at = Path(sys.argv[1]), int(sys.argv[2])
 processes.FLUSH_SECONDS = 0
 calls = []
 
 def progress(done, total):
     calls.append(done)
-    if len(calls) == kill_at:
+    if len(calls) == int(sys.argv[2]):
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 if __name__ == "__main__":
     archs = tuple(SPACE.format(arch) for arch in SPACE.official_order()[:70])
     truth = Truth("drawn at random", "nasbench201", archs, np.random.default_rng(0).uniform(10, 95, 70), "a", "", True)
-    study("inputs", "nasbench201", truth, batch_size=8, workers=1, out=out, progress=progress)
+    study("inputs", "nasbench201", truth, batch_size=8, workers=1, out=sys.argv[1], progress=progress)
 """
 
 
-def test_a_study_killed_anywhere_goes_on_to_the_same_table(tmp_path: Path, python: Callable[..., Any]) -> None:
-    python(RUN, tmp_path / "undisturbed", 0)
+@pytest.mark.parametrize("kill_at", [pytest.param(2, marks=pytest.mark.slow), 5])  # within the first input, and a later
+def test_a_study_killed_anywhere_goes_on_to_the_same_table(
+    tmp_path: Path, python: Callable[..., Any], kill_at: int
+) -> None:
+    archs = tuple(SPACE.format(arch) for arch in SPACE.official_order()[:70])
+    values = np.random.default_rng(0).uniform(10, 95, 70)
+    truth = Truth("drawn at random", "nasbench201", archs, values, "a", "", True)
     out = tmp_path / "killed"
-    for kill_at in (2, 5):  # within the first input, and between later ones
-        assert python(RUN, out, kill_at, expect=None).code == -9
-        with pytest.raises(RunConflictError, match=r"was not finished\. Run it again with the same --out"):
-            read_study(out)
-    n_parts = len(list(out.glob("scores/*/scores/part-*")))
-    assert n_parts
-    python(RUN, out, 0)
-    tables = [read_study(folder).frame.drop("seconds") for folder in (out, tmp_path / "undisturbed")]
-    assert tables[0].equals(tables[1])
-    for number, frame in enumerate(tables):
+    assert python(RUN, out, kill_at, expect=None).code == -9
+    with pytest.raises(RunConflictError, match=r"was not finished\. Run it again with the same --out"):
+        read_study(out)
+    parts = {path: path.read_bytes() for path in out.glob("scores/*/scores/part-*")}
+    assert parts
+    frames = [
+        study("inputs", "nasbench201", truth, batch_size=8, workers=1, out=folder).frame.drop("seconds")
+        for folder in (out, tmp_path / "undisturbed")
+    ]
+    assert frames[0].equals(frames[1])
+    for number, frame in enumerate(frames):
         frame.write_parquet(tmp_path / f"{number}.parquet")
     assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
+    assert all(path.read_bytes() == content for path, content in parts.items())  # none was computed again
 
 
 # Refused --------------------------------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def embedded(batch: Batch, embedding: Embedding) -> Batch:
     >>> embedded(texts, Embedding("normal", 0, 1)).name
     'random_tokens:normal(0,1)'
     """
-    law, first, second = embedding.law, embedding.first, embedding.second
+    law, first, second = embedding.law, float(embedding.first), float(embedding.second)
     text = f"{law}({first:g},{second:g})"
     if batch.x.ndim != 2:
         raise BadInputError(f"batch {batch.name} has images, which need no embedding such as {text}.")

@@ -197,6 +197,7 @@ def embedding(vocabulary: int, size: int, law: Embedding = PUBLISHED) -> NDArray
     n = vocabulary * size
     bits = np.random.RandomState(_EMBEDDING_SEED).randint(0, 2**32, -(-n // 16) * 16, dtype=np.uint32)
     fractions = (bits & 0xFFFFFF) * 2.0**-24
+    numbers: NDArray[Any] = fractions
     if law.law == "normal":
         first, second = np.split(fractions.reshape(-1, 16), 2, axis=1)
         radius, angle = np.sqrt(-2 * np.log(1 - first)), 2 * np.pi * second

@@ -1,4 +1,4 @@
-"""From gathered parts to one HTML file that needs nothing else: styles, script and data are in it, and nothing loads."""
+"""From gathered parts to one HTML file that needs nothing else: styles, script and data are in it."""
 
 import base64
 import hashlib
@@ -7,7 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from untrained.errors import BadInputError, DataMissingError, MissingDependencyError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from untrained.errors import BadInputError, DataMissingError
 from untrained.page.gather import Page
 
 _HERE: Final = Path(__file__).parent
@@ -19,14 +21,7 @@ def html(page: Page) -> str:
 
     A content security policy allows its own script and styles, by their digests, and nothing else: no network, no
     code in data. Every text of a run is escaped.
-
-    Raises:
-        MissingDependencyError: jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError:
-        raise MissingDependencyError.of("jinja2", "report", "making a page") from None
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -49,7 +44,6 @@ def write_page(page: Page, out: Path | str) -> Path:
         The path.
 
     Raises:
-        MissingDependencyError: jinja2 is not installed.
         BadInputError: the path is a folder, or does not end in .html.
         DataMissingError: there is no folder to write it into.
     """

@@ -59,9 +59,8 @@ def chart(series: Sequence[Series], x_label: str, y_label: str) -> Markup:
     out.append(Markup('<text class="name" x="{}" y="{}" text-anchor="middle">{}</text>').format(
         middle, HEIGHT - 6, x_label
     ))  # fmt: skip
-    out.append(Markup('<text class="name" transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>').format(
-        (HEIGHT - _BOTTOM + _TOP) / 2, y_label
-    ))  # fmt: skip
+    turned = Markup('<text class="name" transform="translate(14 {}) rotate(-90)" text-anchor="middle">{}</text>')
+    out.append(turned.format((HEIGHT - _BOTTOM + _TOP) / 2, y_label))
     out += [_drawn(one, f"s{k}", x_axis, y_axis) for k, one in enumerate(series)]
     return Markup("").join([*out, Markup("</svg>")])
 
@@ -81,8 +80,9 @@ def whisker(found: Interval, low: float, high: float) -> Markup:
 
     ends = (found.low, found.high) if not math.isnan(found.low) else (found.value, found.value)
     return Markup(
-        '<svg class="whisker" viewBox="0 0 100 13" aria-hidden="true"><line class="zero" x1="{z:.1f}" x2="{z:.1f}" y1="1" '
-        'y2="12"/><line class="range" x1="{a:.1f}" x2="{b:.1f}" y1="6.5" y2="6.5"/>'
+        '<svg class="whisker" viewBox="0 0 100 13" aria-hidden="true">'
+        '<line class="zero" x1="{z:.1f}" x2="{z:.1f}" y1="1" y2="12"/>'
+        '<line class="range" x1="{a:.1f}" x2="{b:.1f}" y1="6.5" y2="6.5"/>'
         '<circle cx="{m:.1f}" cy="6.5" r="2.4"/></svg>'
     ).format(z=at(0.0), a=at(ends[0]), b=at(ends[1]), m=at(found.value))
 
@@ -127,8 +127,8 @@ def _drawn(one: Series, name: str, x_axis: _Axis, y_axis: _Axis) -> Markup:
         )
     if one.low is not None and one.high is not None:
         low, high = _floats(one.low), _floats(one.high)
-        known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))[:: max(1, len(x) // _MOST)]
-        edge = [(x[i], high[i]) for i in known] + [(x[i], low[i]) for i in known[::-1]]
+        bounded = np.flatnonzero(np.isfinite(low) & np.isfinite(high))[:: max(1, len(x) // _MOST)].tolist()
+        edge = [(x[i], high[i]) for i in bounded] + [(x[i], low[i]) for i in bounded[::-1]]
         out.append(Markup('<polygon class="band {}" points="{}"/>').format(name, _points(edge, x_axis, y_axis)))
     pieces: list[list[tuple[float, float]]] = [[]]
     every = max(1, len(x) // _MOST)
@@ -139,8 +139,8 @@ def _drawn(one: Series, name: str, x_axis: _Axis, y_axis: _Axis) -> Markup:
             if one.look == "steps" and pieces[-1]:
                 pieces[-1].append((a, pieces[-1][-1][1]))
             pieces[-1].append((a, b))
-    for piece in filter(None, pieces):
-        out.append(Markup('<polyline class="{}" points="{}"/>').format(name, _points(piece, x_axis, y_axis)))
+    line = Markup('<polyline class="{}" points="{}"/>')
+    out += [line.format(name, _points(piece, x_axis, y_axis)) for piece in pieces if piece]
     return Markup("").join(out)
 
 

@@ -167,8 +167,9 @@ def _judgement(stored: Mapping[str, Any]) -> Section:
         ahead = Cell("–", float("nan")) if base else interval(stored_interval(worst["ahead"]["difference"]))
         rows.append((
             count(place), Cell(str(entry["proxy"])), share(float(entry["coverage"])),
-            interval(stored_interval(worst["spearman"])), interval(tau), Cell("", tau.value, mark=whisker(tau, -0.2, 1)),
-            ahead, general(worst["p_holm"], 2), interval(stored_interval(worst["partial"])),
+            interval(stored_interval(worst["spearman"])), interval(tau),
+            Cell("", tau.value, mark=whisker(tau, -0.2, 1)), ahead,
+            general(worst["p_holm"], 2), interval(stored_interval(worst["partial"])),
         ))  # fmt: skip
     sentence = (
         f"{board['n']:,} networks that the search never saw, {board['n_distinct']:,} of them distinct, against "

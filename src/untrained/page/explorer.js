@@ -96,7 +96,9 @@ class Explorer {
     this.bar = el("div", { className: "bar" },
       act("+", "zoom in", () => this.scatter.zoom(0.7)), act("−", "zoom out", () => this.scatter.zoom(1 / 0.7)),
       act("Whole", "show everything", () => (this.scatter.whole(), this.scatter.draw())), this.shade);
-    this.host.addEventListener("input", () => this.update());
+    const chosen = (event) => event.target.matches("select, [type=checkbox]");
+    this.host.addEventListener("change", (event) => chosen(event) && this.update());
+    this.host.addEventListener("input", (event) => chosen(event) || this.update());
   }
 
   // A column as numbers, or their logarithms; NaN where there is none.

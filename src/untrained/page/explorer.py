@@ -85,7 +85,7 @@ def explorer(
         truth = about[column].truth
         numbers = [values.get(text, math.nan) for text in shown]
         why = ["" if text in values else "no truth" for text in shown]
-        columns.append(_column(column, "truth", truth.higher_is_better, numbers, why, truth.unit))
+        columns.append(packed_column(column, "truth", truth.higher_is_better, numbers, why, truth.unit))
     for label, run in runs:
         place = {text: i for i, text in enumerate(run.scores.arch)}
         for name, found in run.scores.values.items():
@@ -110,13 +110,29 @@ def _proxy_column(
         "not scored" if i is None or not scored[i] else "" if number == number else reasons[i]
         for i, number in zip(rows, numbers, strict=True)
     ]
-    return _column(called, "proxy", run.scores.higher_is_better[name], numbers, why, "")
+    return packed_column(called, "proxy", run.scores.higher_is_better[name], numbers, why, "")
 
 
-def _column(
+def packed_column(
     name: str, kind: str, higher: bool, numbers: Sequence[float], why: Sequence[str], unit: str
 ) -> dict[str, Any]:
-    """`why` holds, for each architecture without a number, which of `reasons` it is; 0 where there is a number."""
+    """A column of an explorer.
+
+    Args:
+        name: what people call it.
+        kind: "proxy" or "truth".
+        higher: whether higher is better.
+        numbers: one for each architecture, NaN where there is none.
+        why: for each architecture without a number the reason, else nothing.
+        unit: of the numbers.
+
+    Returns:
+        Plain data; its `why` says which of `reasons` it is, 0 where there is a number, None where all have one.
+
+    >>> column = packed_column("score", "proxy", True, [1.0, math.nan], ["", "undefined"], "")
+    >>> column["values"], column["reasons"], column["why"]
+    ([1.0, None], ['', 'undefined'], [0, 1])
+    """
     reasons = list(dict.fromkeys(["", *why]))
     place = {reason: i for i, reason in enumerate(reasons)}
     return {

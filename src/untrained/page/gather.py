@@ -1,17 +1,20 @@
 """What folders hold, as a page: a run, a discovery, a search or a study becomes a part, and scores can be explored."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from untrained.errors import BadInputError, DataMissingError, RunConflictError
 from untrained.page.explorer import POINTS, Explorer, explorer
 from untrained.page.parts import Part
 from untrained.page.score_run import ScoreRun, read_score_run, score_part
 from untrained.report.compare import Comparison, join
-from untrained.spaces import Space
+from untrained.spaces import Space, find_space
 from untrained.tables import Truth
+
+if TYPE_CHECKING:
+    from untrained.page.search_run import StoredSearch
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class Told:
     spaces: tuple[Space, ...]
     part: Callable[[Sequence[Comparison]], Part]
     runs: tuple[ScoreRun, ...] = ()
-    compared: bool = field(default=False)  # whether its part is made of comparisons
+    compared: bool = False  # whether its part is made of comparisons
+    search: "StoredSearch | None" = None
 
 
 def gather(
@@ -69,6 +73,12 @@ def gather(
         raise BadInputError("--against is for folders with scores, and none of these has any. Leave it out.")
     joined = _joined(runs, truths)
     parts = [one.part([c for run in one.runs for c in joined[id(run)]] if one.compared else []) for one in told]
+    searches = [one.search for one in told if one.search is not None]
+    if len(searches) > 1:
+        from untrained.page.search_run import compared_part
+
+        both = compared_part(searches)
+        parts = parts if both is None else [both, *parts]
     explorers = []
     for space in spaces.values():
         mine = [(run.folder.name, run) for run in runs if run.space.name == space.name]
@@ -106,7 +116,26 @@ def _discovery(folder: Path, partial: bool) -> Told:
     return Told(folder, found.spaces, lambda _: evolve_part(found), tuple(found.runs(partial=partial)))
 
 
-_READERS: Final[dict[str, Callable[[Path, bool], Told]]] = {"run.json": _score, "discovery.json": _discovery}
+def _search(folder: Path, _: bool) -> Told:
+    from untrained.page.search_run import read_search_folder, search_part
+
+    found = read_search_folder(folder)
+    return Told(folder, (found.space,), lambda _: search_part(found), search=found)
+
+
+def _study(folder: Path, _: bool) -> Told:
+    from untrained.page.study_run import read_study_folder, study_part
+
+    found = read_study_folder(folder)
+    return Told(folder, (find_space(found.space),), lambda _: study_part(folder, found))
+
+
+_READERS: Final[dict[str, Callable[[Path, bool], Told]]] = {
+    "run.json": _score,
+    "discovery.json": _discovery,
+    "search.json": _search,
+    "study.json": _study,
+}
 
 
 def _refuse_other_spaces(told: Sequence[Told]) -> None:

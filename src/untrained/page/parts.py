@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 from markupsafe import Markup
@@ -121,6 +122,12 @@ class Part:
     sentences: tuple[str, ...]
     sections: tuple[Section, ...]
     before: int = 1
+
+    @property
+    def label(self) -> str:
+        """The title, and which folder's, for a list of several."""
+        name = Path(self.folder).name
+        return f"{self.title} ({name})" if name else self.title
 
 
 def number(value: float | None, digits: int = 3, unit: str = "") -> Cell:

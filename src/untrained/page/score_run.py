@@ -126,8 +126,8 @@ def score_part(run: ScoreRun, comparisons: Sequence[Comparison]) -> Part:
     sections = [_agreement(joined) for joined in comparisons] or [_alone(run)]
     sections += [_status(run)]
     facts = protocol_facts({name: value for name, value in protocol.items() if name != "proxies"})
-    versions = Facts("Proxies", (("versions", ", ".join(f"{k} {v['version']}" for k, v in protocol["proxies"].items())),),
-                     folded=True)  # fmt: skip
+    stated = ", ".join(f"{name} {about['version']}" for name, about in protocol["proxies"].items())
+    versions = Facts("Proxies", (("versions", stated),), folded=True)
     sections.append(Section("Where it comes from", (), (facts, versions, provenance_facts(run.content["calls"]))))
     before = max(1, len(comparisons))
     return Part(f"Scores of {run.space.name}", str(run.folder), tuple(sentences), tuple(sections), before)
@@ -203,7 +203,7 @@ def _row(
     return tuple(cells)
 
 
-def _said(names: Sequence[str], worst: dict[str, Agreement], entries: dict[str, Entry]) -> list[str]:
+def _said(names: Sequence[str], worst: Mapping[str, Agreement], entries: Mapping[str, Entry]) -> list[str]:
     """The main finding, in words."""
     best = worst[names[0]]
     if best.kendall.value != best.kendall.value:
@@ -234,7 +234,7 @@ def _ceilings(found: Board | None) -> list[str]:
     ]
 
 
-def _top(names: Sequence[str], worst: dict[str, Agreement]) -> Table:
+def _top(names: Sequence[str], worst: Mapping[str, Agreement]) -> Table:
     columns = (
         Column("proxy", numeric=False),
         Column("rho", about="Spearman's rho among the 10% best trained"),

@@ -13,7 +13,7 @@ from untrained.types import Arch, Scope, Task
 if TYPE_CHECKING:
     import numpy as np
 
-_TRIES = 1000
+_TRIES = 200
 
 
 @final
@@ -54,7 +54,7 @@ class Among(FiniteSpace):
         return self._places[arch]
 
     def mutate(self, arch: Arch, rng: "np.random.Generator") -> Arch:
-        """One elementary change that leads to a member; any other member where a thousand do not."""
+        """One elementary change that leads to a member; any member where 200 tries do not."""
         for _ in range(_TRIES):
             child = self.space.mutate(arch, rng)
             if child in self._known:

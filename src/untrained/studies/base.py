@@ -16,7 +16,7 @@ from untrained.registry import Registry
 from untrained.report.compare import Comparison, Scores, join
 from untrained.spaces import Space
 from untrained.stats import Agreement, Undefined
-from untrained.tables import Truth
+from untrained.tables import Truth, load_truth
 from untrained.types import Batch, Progress, Task
 
 if TYPE_CHECKING:
@@ -88,8 +88,8 @@ class Context:
 
     `archs` are texts, in the truth's order where there is a truth, without duplicates; `subsets` are named parts of
     them, "all" the first. `batch` and `batch_size` are what the caller asked for, None where nothing. `folder` is the
-    study's own; what is put there with `measure` and `score` is found again after an interruption. `scores` are run
-    folders that the caller already has.
+    study's own, and `store` has its scores, perhaps with those of other studies: what `measure` and `score` put there
+    is found again after an interruption. `scores` are run folders that the caller already has.
     """
 
     name: str
@@ -99,6 +99,7 @@ class Context:
     subsets: Mapping[str, frozenset[str]]
     parameters: Mapping[str, Any]
     folder: Path
+    store: Path
     batch: Batch | None = None
     batch_size: int | None = None
     workers: int | None = None
@@ -138,7 +139,7 @@ class Context:
         distinct = list({one.text: one for one in asked}.values())
         batch, size = cases[0].batch or self.batch, cases[0].batch_size or self.batch_size
         wanted = plan(self.space, distinct, archs=archs, task=cases[0].task, batch=batch, batch_size=size)
-        folder = self.folder / "scores" / digest({k: v for k, v in wanted.protocol.items() if k != "proxies"})
+        folder = self.store / digest({k: v for k, v in wanted.protocol.items() if k != "proxies"})
         table = run(wanted, workers=self.workers, out=folder, progress=self.progress)
         return Scored(wanted, table, [(case, one.text) for case, one in zip(cases, asked, strict=True)])
 
@@ -250,6 +251,18 @@ def setting_columns(columns: Sequence[str]) -> list[str]:
 def digest(content: Any) -> str:
     """A short name for what can be written as JSON."""
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def read_truth(spec: str) -> Truth:
+    """What training gave, by one text: as `load_truth` reads it, or FILE.csv:COLUMN.
+
+    Raises:
+        UntrainedError: as `load_truth`.
+    """
+    file, colon, column = spec.rpartition(":")
+    if colon and file.lower().endswith((".csv", ".csv.gz")):
+        return load_truth(file, column)
+    return load_truth(spec)
 
 
 def rows_with_truth(space: Space, truth: Truth) -> list[str]:

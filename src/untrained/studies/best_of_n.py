@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from untrained.errors import DataMissingError
 from untrained.report.compare import Comparison, from_table, join, load_scores
 from untrained.report.setting_figures import lines
 from untrained.stats import best_of_n
@@ -39,6 +40,9 @@ def _run(context: Context) -> pl.DataFrame:
         for subset, archs in context.subsets.items()
         for row in _rows(join(source, context.truth).among(archs), context.parameters)
     ]
+    if not rows:
+        sizes = ", ".join(map(str, context.parameters["sizes"]))
+        raise DataMissingError(f"there are {len(context.archs):,} architectures, fewer than to be drawn ({sizes}).")
     return pl.DataFrame(rows, infer_schema_length=None)
 
 

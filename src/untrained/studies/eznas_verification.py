@@ -6,7 +6,7 @@ there, which is `worst` here. The published program runs networks as written, de
 `eznas_darts(parts=written)`; `eznas_darts` alone scores what is left of a network.
 
 The caller's truth is that of the first row of its space; `truths` has those of other rows, as in
-`nasbench201_cifar100=trained.csv#c100_test;nds_darts=nds.csv#accuracy`. For the rest the imported official tables are
+`nasbench201_cifar100=trained.csv:c100_test;nds_darts=nds.csv:accuracy`. For the rest the imported official tables are
 read; where there is none the row has no number, but the reason. Of each space `networks` are drawn at random (seed 0),
 of the caller's space among those that the caller chose. They read the first 16 of the caller's images, or noise.
 
@@ -25,12 +25,12 @@ from untrained.errors import BadInputError, DataMissingError
 from untrained.report.compare import Scores, join, load_scores
 from untrained.report.figure_style import dress, legend, sheet
 from untrained.spaces import find_space
-from untrained.studies.base import Case, Context, Study, measured, papers_first, policies, rows_with_truth
+from untrained.studies.base import Case, Context, Study, measured, papers_first, policies, read_truth, rows_with_truth
 from untrained.studies.eznas_batch_size import first
 from untrained.studies.initialisations import some
 from untrained.studies.published import PublishedTable, published_tables
 from untrained.studies.reproduce import truth_of
-from untrained.tables import Truth, load_truth
+from untrained.tables import Truth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -69,11 +69,10 @@ def _given(context: Context) -> dict[str, Truth]:
         name, equals, spec = item.partition("=")
         if not equals or name.strip() not in PUBLISHED:
             raise BadInputError(
-                f"study {context.name}: truths are NAME=FILE.csv#COLUMN or NAME=TABLE:DATASET:METRIC, semicolons "
+                f"study {context.name}: truths are NAME=FILE.csv:COLUMN or NAME=TABLE:DATASET:METRIC, semicolons "
                 f"between, NAME one of {', '.join(PUBLISHED)}; got {item!r}."
             )
-        file, _, column = spec.strip().partition("#")
-        found[name.strip()] = load_truth(file, column or None)
+        found[name.strip()] = read_truth(spec.strip())
     if context.given_truth is not None:
         of_space = [name for name, table in PUBLISHED.items() if table.space == context.space.name]
         found = dict.fromkeys(of_space[:1], context.given_truth) | found

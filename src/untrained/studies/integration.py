@@ -4,7 +4,7 @@ As in the epsinas paper (notebook NAS-Bench-201/Integration): 100 rounds of 300 
 and ageing evolution with a pool of 64 and tournaments of 10; with `warmup` the first networks are the best of 3,000
 scored ones, with `move` the parent is the one of the highest score; draws are with replacement. The figure has the
 median and the quartiles of the best test accuracy so far. Parents are chosen by validation accuracy there; here by
-`guide` (TABLE:DATASET:METRIC or FILE.csv#COLUMN) if it is given, or else by the truth itself.
+`guide` (TABLE:DATASET:METRIC or FILE.csv:COLUMN) if it is given, or else by the truth itself.
 
 Undefined scores. The authors' program sets them to 0 before it ranks, which for epsinas, whose scores are positive, is
 worst: that is the row `worst`. The rows `omit` ask what it would be worth to score until there are 3,000 scores, by
@@ -39,8 +39,8 @@ from untrained.search.objectives import Known
 from untrained.search.rounds import Job
 from untrained.search.run import run
 from untrained.spaces import FiniteSpace, Space
-from untrained.studies.base import Case, Context, Study, digest
-from untrained.tables import Truth, load_truth
+from untrained.studies.base import Case, Context, Study, digest, read_truth
+from untrained.tables import Truth
 from untrained.types import Arch
 
 if TYPE_CHECKING:
@@ -117,8 +117,7 @@ def _field(context: Context) -> Field:
     truth = context.truth
     test = _by_arch(parse, truth)
     guide = str(context.parameters["guide"])
-    file, _, column = guide.partition("#")
-    told = _by_arch(parse, load_truth(file, column or None)) if guide else test
+    told = _by_arch(parse, read_truth(guide)) if guide else test
     archs = tuple([arch for arch in map(parse, context.archs) if arch in test and arch in told])
     if len(archs) < 2:
         raise BadInputError(f"study {context.name}: {len(archs)} architectures have a truth and a guide, 2 are needed.")
@@ -222,7 +221,7 @@ def _job(context: Context, field: Field, variant: Variant) -> Job:
     space = field.space if whole else Among(field.space, draws, field.archs)
     return Job(
         space, _searcher(variant, asked), (field.told,), int(asked["budget"]), int(asked["rounds"]),
-        int(asked["seed"]), variant.proxy,
+        int(asked["search_seed"]), variant.proxy,
     )  # fmt: skip
 
 
@@ -317,6 +316,6 @@ STUDY = Study(
         "pool": 64,
         "tournament": 10,
         "within": 0.5,
-        "seed": 0,
+        "search_seed": 0,
     },
 )

@@ -1,6 +1,6 @@
 """Every table of a paper again: what its authors published, ours under their protocol, ours on every architecture.
 
-Made of studies in sub-folders, so that an interrupted call goes on where it stopped.
+Made of studies in sub-folders, which share their scores, so that an interrupted call goes on where it stopped.
 """
 
 import math
@@ -26,7 +26,7 @@ from untrained.types import Batch, Progress
 
 FORMAT: Final = 1
 IMAGES: Final = 256  # of the epsinas paper
-_STUDIES: Final = "studies"
+_STUDIES, _SCORES = "studies", "scores"
 _SCHEMA: Final = {
     "paper": pl.String,
     "table": pl.String,
@@ -124,8 +124,8 @@ def reproduce(
             if name not in made:
                 progress = watch(table.name) if watch else None
                 made[name] = study(
-                    table.study, space, truth, out=folder / _STUDIES / name, sample=n, workers=workers,
-                    progress=progress, **arguments,
+                    table.study, space, truth, out=folder / _STUDIES / name, store=folder / _SCORES,
+                    sample=n, workers=workers, progress=progress, **arguments,
                 )  # fmt: skip
             protocols[table.name] = _protocol(made[name], called)
             rows += _compared(table, made[name].frame, called)
@@ -257,7 +257,7 @@ def _open(out: Path, paper: str) -> None:
         if not isinstance(stored, dict) or stored.get("format") != FORMAT or stored.get("paper") != paper:
             raise RunConflictError(f"{path} is not of {paper} and this version of untrained. Choose another --out.")
         calls = stored.get("calls", [])
-        make(out, [_STUDIES])
+        make(out, [_STUDIES, _SCORES])
     else:
-        claim(out, "reproduce", [_STUDIES])
+        claim(out, "reproduce", [_STUDIES, _SCORES])
     write_json(path, {"format": FORMAT, "paper": paper, "calls": [*calls, provenance()]})

@@ -58,6 +58,7 @@ def study(
     workers: int | None = None,
     scores: Iterable[Path | str] = (),
     out: Path | str | None = None,
+    store: Path | str | None = None,
     progress: Progress | None = None,
     **parameters: Parameter,
 ) -> StudyResult:
@@ -76,6 +77,7 @@ def study(
         workers: as in `score`.
         scores: run folders with scores that are there already, for studies that read such.
         out: a folder: what is found there is not computed again. It gets the table and the figure.
+        store: a folder for scores, to be shared by several studies; None keeps them in `out`.
         progress: called with (done, all) evaluations of each part of the study.
         **parameters: of the study, other than its defaults.
 
@@ -119,8 +121,8 @@ def study(
         folder = Path(temporary if out is None else out)
         _open(folder, protocol)
         context = Context(
-            name, found, given, tuple(listed), _subsets(found, given, listed), settings, folder, images, batch_size,
-            workers, ready, progress,
+            name, found, given, tuple(listed), _subsets(found, given, listed), settings, folder,
+            folder / "scores" if store is None else Path(store), images, batch_size, workers, ready, progress,
         )  # fmt: skip
         frame = chosen.run(context)
         result = StudyResult(name, found.name, chosen.title, protocol, frame)
