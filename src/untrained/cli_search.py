@@ -116,6 +116,7 @@ def searchers() -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from untrained.parameters import listed
     from untrained.search import SEARCHERS
 
     shown = Table(show_lines=True, caption="Write them as name(parameter=value,...).", caption_justify="left")
@@ -123,9 +124,6 @@ def searchers() -> None:
         shown.add_column(heading, overflow="fold")
     for name in SEARCHERS:
         one = SEARCHERS[name]
-        parameters = ", ".join(
-            [f"{k}={str(v).lower() if isinstance(v, bool) else v}" for k, v in one.parameters.items()]
-        )
         many = "one or several" if one.make.several else "one"
-        shown.add_row(name, escape(one.title), escape(parameters), many, escape(one.cite))
+        shown.add_row(name, escape(one.title), escape(listed(one.parameters)), many, escape(one.cite))
     console().print(shown)

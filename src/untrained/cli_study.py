@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from untrained.tables import Truth
     from untrained.types import Progress
 
+_WORD = 16  # characters that are not broken into lines
 Scores = Annotated[
     list[Path] | None, typer.Option(help="Run folder with scores that are there already. May be repeated.")
 ]
@@ -97,6 +98,7 @@ def studies(
     """
     import inspect
 
+    from untrained.parameters import shown
     from untrained.studies import STUDIES
 
     if name is None:
@@ -106,7 +108,7 @@ def studies(
             typer.echo(f"{known:<20}{found.title} ({where}) [{found.source}]")
         return
     found = STUDIES[name]
-    lines = [f"  --set {key}={_written(value)}" for key, value in found.parameters.items()]
+    lines = [f"  --set {key}={shown(value)}" for key, value in found.parameters.items()]
     about = inspect.getdoc(inspect.getmodule(found.run)) or found.title
     typer.echo("\n".join([f"{name}: {found.title}", "", about, "", f"Source: {found.source}.", *lines]))
 
@@ -188,10 +190,6 @@ def _value(name: str, key: str, text: str, default: object) -> str | float:
         raise BadInputError(f"study {name}: {key} must be like {default!r}, got {text!r}.") from None
 
 
-def _written(value: "Parameter") -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def _truth(text: str) -> "tuple[str, Truth]":
     """A name and its truth: of `NAME=FILE.csv:COLUMN` the column behind the last colon."""
     from untrained.studies.base import read_truth
@@ -212,8 +210,9 @@ def _table(frame: "pl.DataFrame") -> "Table":
 
     head, rows = printed(frame)
     found = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for name in head:
-        found.add_column(name.replace("_", " "), overflow="fold")
+    for place, name in enumerate(head):
+        short = max((len(row[place]) for row in rows), default=0) <= _WORD
+        found.add_column(name.replace("_", " "), overflow="fold", no_wrap=short)
     for row in rows:
         found.add_row(*map(escape, row))
     return found

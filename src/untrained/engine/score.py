@@ -200,8 +200,10 @@ def run(
             n_done += len(rows)
             if progress:
                 progress(n_done, n_all)
-    asked = [pair for item in wanted.items for pair in item.proxies]
-    proxy_seconds = {proxy.text: sum(done[p].seconds for p in asked if p[0] == proxy.text) for proxy in wanted.proxies}
+    proxy_seconds = {proxy.text: 0.0 for proxy in wanted.proxies}
+    for item in wanted.items:
+        for pair in item.proxies:
+            proxy_seconds[pair[0]] += done[pair].seconds
     aggregates = {text: _aggregate(text, about, wanted, done) for text, about in wanted.aggregates.items()}
     return ScoreTable(
         _expand(wanted, done),
