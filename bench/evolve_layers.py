@@ -18,21 +18,17 @@ bench/results/evolve_layers-<machine>-<versions>.json and prints it. In one run,
 import argparse
 import json
 import os
-import platform
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-from nlp_recipes import slowdown
+from record import record, slowdown
 from threadpoolctl import threadpool_limits
-from whole_space import _cpu
 
 import untrained
 from untrained.evolve.evolver import Evolver
@@ -192,14 +188,7 @@ def main() -> None:
         np.array([labels[arch] for arch in archs], float),
         np.array([n_params(SPACE.graph(SPACE.parse(arch))) for arch in archs], float),
     )
-    result: dict[str, Any] = {
-        "benchmark": f"the layers world on {len(archs)} networks of NAS-Bench-201, {options.workers} processes",
-        "cpu": _cpu(),
-        "cores": joblib.cpu_count(),
-        "versions": {name: version(name).partition("+")[0] for name in ("untrained", "torch", "numpy", "safetensors")}
-        | {"python": platform.python_version()},
-        "slowdown_before": slowdown(),
-    }
+    result: dict[str, Any] = {"slowdown_before": slowdown()}
     with tempfile.TemporaryDirectory() as folder:
         cache = StatisticsCache(Path(folder))
 
@@ -245,14 +234,8 @@ def main() -> None:
             }
             print(json.dumps(result[name], indent=2))
     result["slowdown_after"] = slowdown()
-    text = json.dumps(result, indent=2)
-    print(text)
-    name = f"evolve_layers-{joblib.cpu_count()}x{_cpu().lower().replace(' ', '_')}"
-    name += f"-numpy{version('numpy')}-py{platform.python_version()}.json"
-    path = Path(__file__).parent / "results" / "".join(c for c in name if c.isalnum() or c in "._-")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
-    print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    benchmark = f"the layers world on {len(archs)} networks of NAS-Bench-201, {options.workers} processes"
+    record("evolve_layers", benchmark, ["numpy", "torch", "safetensors"], result)
 
 
 if __name__ == "__main__":

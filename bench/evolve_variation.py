@@ -9,15 +9,12 @@ it.
 """
 
 import argparse
-import json
 import os
-import platform
 import time
 import zlib
-from importlib.metadata import version
 from pathlib import Path
 
-from whole_space import _cpu
+from record import RESULTS, record
 
 from untrained.evolve.evolver import Evolver
 from untrained.evolve.presets import preset
@@ -42,17 +39,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--population", type=int, default=4000)
     parser.add_argument("--generations", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     result = {
         "load_before": round(os.getloadavg()[0], 2),
         **{name: timed(name, arguments.population, arguments.generations) for name in SIGNATURES},
     }
-    versions = f"numpy{version('numpy')}-py{platform.python_version()}"
-    arguments.out.mkdir(exist_ok=True)
-    path = arguments.out / f"evolve_variation-{os.cpu_count()}x{_cpu().lower().replace(' ', '_')}-{versions}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(path.read_text())
+    benchmark = f"the evolver alone, one process, population {arguments.population}"
+    record("evolve_variation", benchmark, ["numpy"], result, arguments.out)
 
 
 def timed(name: str, population: int, generations: int) -> dict[str, float]:

@@ -11,17 +11,14 @@ bench/results/evolve_width1-<machine>-<versions>.json and prints it.
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from whole_space import _cpu
+from record import RESULTS, record
 
 from untrained.evolve.width1 import Measured, Width1World
 from untrained.evolve.worlds import Labelled
@@ -41,7 +38,7 @@ def main() -> None:
     parser.add_argument("--programs", type=int, default=20_000)
     parser.add_argument("--rows", type=int, default=300)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     trees = drawn(rng, arguments.programs)
@@ -78,12 +75,8 @@ def main() -> None:
         "load_before": round(os.getloadavg()[0], 2),
         **{name: rates(repeats, n.get(name, len(trees))) for name, repeats in found.items()},
     }
-    machine = f"{os.cpu_count()}x{_cpu().lower().replace(' ', '_')}"
-    versions = f"numba{version('numba')}-py{platform.python_version()}"
-    path = arguments.out / f"evolve_width1-{machine}-{versions}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(result, indent=2))
-    print(path)
+    benchmark = f"programs of {N_COLUMNS} columns and {arguments.rows} rows, evaluated and tuned"
+    record("evolve_width1", benchmark, ["numba", "numpy"], result, arguments.out)
 
 
 NAMES = {f"c{i}": i for i in range(N_COLUMNS)}

@@ -12,20 +12,14 @@ machine was: the mean time of a fixed loop over its least, before and after.
 """
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import joblib
 import numpy as np
 import torch
-from nlp_recipes import slowdown
-from whole_space import _cpu
+from record import record, slowdown
 
 from untrained.batches import load_batch
 from untrained.graphs.cost import n_flops
@@ -117,24 +111,13 @@ def main() -> None:
     cells = CELLS | {f"random_{i}": SPACE.format(arch) for i, arch in enumerate(drawn)}
     measure(CELLS["all_1x1"], 1)  # compiles, and wakes the libraries
     result: dict[str, Any] = {
-        "benchmark": "eznas_darts and all layer statistics, NAS-Bench-201, 16 images of 32x32, one thread",
-        "cpu": _cpu(),
-        "cores": joblib.cpu_count(),
-        "versions": {name: version(name).partition("+")[0] for name in ("untrained", "torch", "numba", "numpy")}
-        | {"python": platform.python_version()},
         "rounds": options.rounds,
         "slowdown_before": slowdown(),
         "cells": {name: measure(arch, options.rounds) for name, arch in cells.items()},
         "slowdown_after": slowdown(),
     }
-    text = json.dumps(result, indent=2)
-    print(text)
-    name = f"layer_statistics-{joblib.cpu_count()}x{_cpu().lower().replace(' ', '_')}"
-    name += f"-torch{version('torch').partition('+')[0]}-py{platform.python_version()}.json"
-    path = Path(__file__).parent / "results" / "".join(c for c in name if c.isalnum() or c in "._-")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
-    print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    benchmark = "eznas_darts and all layer statistics, NAS-Bench-201, 16 images of 32x32, one thread"
+    record("layer_statistics", benchmark, ["torch", "numba", "numpy"], result)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
+from record import RESULTS, cpu
 
 from untrained.batches import load_batch
 from untrained.graphs import modes, width1
@@ -110,7 +110,7 @@ def main() -> None:
         f"`python bench/modes.py --sample {options.sample} --rounds {options.rounds}`: {options.sample} random "
         f"distinct functions of NAS-Bench-201, {N} images of 32x32, float32, one thread.",
         "",
-        f"{_cpu()}, Python {platform.python_version()}, numba {version('numba')}, torch "
+        f"{cpu()}, Python {platform.python_version()}, numba {version('numba')}, torch "
         f"{version('torch').partition('+')[0]}; kernels compiled or loaded in {compiled:.1f} s.",
         "",
         "| images | pass | median ms | largest ms |",
@@ -130,18 +130,8 @@ def main() -> None:
     ]
     text = "\n".join(lines)
     print(text)
-    path = Path(__file__).parent / "results" / "modes.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "modes.md").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -9,18 +9,14 @@ says how busy the machine was: the mean time of a fixed loop over its least, bef
 """
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import joblib
 import numpy as np
-from whole_space import _cpu
+from record import record, slowdown
 
 from untrained.batches import load_batch
 from untrained.engine import plan, run
@@ -84,16 +80,6 @@ def steps(archs: Sequence[Arch]) -> dict[str, float]:
     }
 
 
-def slowdown() -> float:
-    """Mean over least time of a loop of a tenth of a millisecond: 1 on a machine that does nothing else."""
-    seconds = []
-    for _ in range(5000):
-        start = time.perf_counter()
-        sum(range(5000))
-        seconds.append(time.perf_counter() - start)
-    return round(statistics.mean(seconds) / min(seconds), 2)
-
-
 def _least(step: Callable[[Any], object], items: Sequence[Any], rounds: int = 40) -> float:
     best = np.full(len(items), np.inf)
     for _ in range(rounds):
@@ -139,14 +125,8 @@ def main() -> None:
     cores = joblib.cpu_count()
     start = time.perf_counter()
     compile_kernels(Recurrent.__name__)
-    versions = {name: version(name) for name in ("untrained", "numpy", "numba")}
-    versions["python"] = platform.python_version()
     archs = SPACE.sample(np.random.default_rng(1), 200)
     result: dict[str, Any] = {
-        "benchmark": "epsinas on random NAS-Bench-NLP recipes, float32, weights 1e-5 and 1e-3, 32 texts of 35 words",
-        "cpu": _cpu(),
-        "cores": cores,
-        "versions": versions,
         "slowdown_before": slowdown(),
         "seconds_compiling_or_loading_kernels": round(time.perf_counter() - start, 2),
         "all_cores": whole(options.recipes, cores),
@@ -154,17 +134,10 @@ def main() -> None:
         "least_microseconds_per_recipe": steps(archs),
     }
     if options.torch:
-        versions["torch"] = version("torch").partition("+")[0]
         result["against_torch_one_thread"] = against_torch([SPACE.graph(arch) for arch in archs[: options.torch]])
     result["slowdown_after"] = slowdown()
-    text = json.dumps(result, indent=2)
-    print(text)
-    name = f"nlp_recipes-{cores}x{_cpu().lower().replace(' ', '_')}"
-    name += f"-numba{version('numba')}-py{platform.python_version()}.json"
-    path = Path(__file__).parent / "results" / "".join(c for c in name if c.isalnum() or c in "._-")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
-    print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    benchmark = "epsinas on random NAS-Bench-NLP recipes, float32, weights 1e-5 and 1e-3, 32 texts of 35 words"
+    record("nlp_recipes", benchmark, ["numba", "numpy", *(["torch"] if options.torch else [])], result)
 
 
 if __name__ == "__main__":

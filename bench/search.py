@@ -8,13 +8,12 @@ new folder, with its curves and its figure; the first also starts the processes.
 """
 
 import argparse
-import json
 import os
-import platform
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+from record import record
 
 import untrained
 from untrained.report.searching import run_search
@@ -52,22 +51,15 @@ def main() -> None:
             seconds = time.perf_counter() - start
         end = searched.curve("regret").row(-1, named=True)
         found[text] = {"seconds": round(seconds, 2), "regret_median": end["median"], "regret_q75": end["q75"]}
-    versions = {name: version(name) for name in ("untrained", "numpy", "polars")}
-    report = {
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "python": platform.python_version(),
-        "versions": versions,
+    result = {
         "proxy": proxy,
         "rounds": asked.rounds,
         "budget": asked.budget,
         "workers": asked.workers,
         "searchers": found,
     }
-    name = f"search-{platform.machine()}-{'-'.join(versions.values())}.json"
-    path = Path(__file__).parent / "results" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(report, indent=2) + "\n")
-    print(json.dumps(report, indent=2))
+    benchmark = "searches of NAS-Bench-201, CIFAR-10, from a truth table and ready-made scores"
+    record("search", benchmark, ["numpy", "polars"], result)
 
 
 if __name__ == "__main__":

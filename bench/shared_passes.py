@@ -11,18 +11,12 @@ are timed in one more union. `slowdown` says how busy the machine was: the mean 
 """
 
 import argparse
-import json
-import platform
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
-from nlp_recipes import slowdown
-from whole_space import _cpu
+from record import record, slowdown
 
 from untrained.batches import load_batch, make_batch
 from untrained.proxies import PROXIES, BoundProxy, Needs, Network
@@ -96,12 +90,6 @@ def main() -> None:
     sharing, own = ([name for name in names if name in PROXIES] for names in (SHARING, OWN))
     measure(CELLS["all_1x1"], sharing, labelled(4), 1)  # wakes the libraries
     result: dict[str, Any] = {
-        "benchmark": f"union of {len(sharing)} proxies that read one forward pass and its gradients, and each alone; "
-        "NAS-Bench-201 networks, random images of 32x32, one thread, seconds of processor time",
-        "cpu": _cpu(),
-        "cores": joblib.cpu_count(),
-        "versions": {name: version(name).partition("+")[0] for name in ("untrained", "torch", "numpy")}
-        | {"python": platform.python_version()},
         "rounds": options.rounds,
         "slowdown_before": slowdown(),
         "cells": cells,
@@ -116,14 +104,11 @@ def main() -> None:
             cells["all_3x3"], [*sharing, *own], labelled(16), options.rounds
         )
     result["slowdown_after"] = slowdown()
-    text = json.dumps(result, indent=2)
-    print(text)
-    name = f"shared_passes-{joblib.cpu_count()}x{_cpu().lower().replace(' ', '_')}"
-    name += f"-torch{version('torch').partition('+')[0]}-py{platform.python_version()}.json"
-    path = Path(__file__).parent / "results" / "".join(c for c in name if c.isalnum() or c in "._-")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
-    print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    benchmark = (
+        f"union of {len(sharing)} proxies that read one forward pass and its gradients, and each alone; "
+        "NAS-Bench-201 networks, random images of 32x32, one thread, seconds of processor time"
+    )
+    record("shared_passes", benchmark, ["torch", "numpy"], result)
 
 
 if __name__ == "__main__":

@@ -9,17 +9,15 @@ passes of the full network, alternating, median of the ratios.
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import threading
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import joblib
 import numpy as np
+from record import record
 
 from untrained.batches import load_batch
 from untrained.engine import plan, run
@@ -139,39 +137,17 @@ def main() -> None:
     cores = joblib.cpu_count()
     start = time.perf_counter()
     compile_kernels()
-    versions = {name: version(name) for name in ("untrained", "numpy", "numba")}
-    versions["python"] = platform.python_version()
     result = {
-        "benchmark": "epsinas on all NAS-Bench-201 cells, float32, weights 1e-7 and 1, grey ramp",
         "batch_size": options.batch_size,
-        "cpu": _cpu(),
-        "cores": cores,
-        "versions": versions,
         "seconds_compiling_or_loading_kernels": round(time.perf_counter() - start, 2),
         "all_cores": whole_space(options.batch_size, cores),
         "one_core": whole_space(options.batch_size, 1),
     }
     if options.sample:
-        versions["torch"] = version("torch").partition("+")[0]
         result["against_torch_one_thread"] = against_torch(options.batch_size, options.sample)
-    text = json.dumps(result, indent=2)
-    print(text)
-    name = f"whole_space-b{options.batch_size}-{cores}x{_cpu().lower().replace(' ', '_')}"
-    name += f"-numba{version('numba')}-py{platform.python_version()}.json"
-    path = Path(__file__).parent / "results" / "".join(c for c in name if c.isalnum() or c in "._-")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
-    print(f"written to {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = names[0] if names else platform.machine()
-    return " ".join(name.replace("(R)", "").replace("@", "").replace("Processor", "").split())
+    benchmark = "epsinas on all NAS-Bench-201 cells, float32, weights 1e-7 and 1, grey ramp"
+    packages = ["numba", "numpy", *(["torch"] if options.sample else [])]
+    record(f"whole_space-b{options.batch_size}", benchmark, packages, result)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """A searcher of one's own: a class that asks and is told. In a package, an entry point makes it known everywhere."""
 
+# --8<-- [start:searcher]
 from collections.abc import Sequence
 
-import untrained
 from untrained.search import Search, searcher
 from untrained.search.base import Problem, Told, told
 from untrained.search.starts import Starts
-from untrained.testing import check_searcher
 from untrained.types import Arch
 
 
@@ -36,11 +35,17 @@ class Annealing(Search):
             self._at = new
 
 
-ANNEALING = searcher(Annealing, name="annealing", version=1, cite="Kirkpatrick et al. 1983, Science 220, 671")
+SEARCHER = searcher(Annealing, name="annealing", version=1, cite="Kirkpatrick et al. 1983, Science 220, 671")
+# --8<-- [end:searcher]
 
 if __name__ == "__main__":
-    check_searcher(ANNEALING)
+    # --8<-- [start:use]
+    import untrained
+    from untrained.testing import check_searcher
+
+    check_searcher(SEARCHER)
     truth = untrained.load_truth("nasbench201:cifar10:test_acc")
-    for asked in (ANNEALING.bind(heat=0.005), "random_search"):
+    for asked in (SEARCHER.bind(heat=0.005), "random_search"):
         found = untrained.run_search("nasbench201", asked, objective=truth, budget=100, rounds=5, workers=1)
         print(found.job.searcher.text, found.curve("regret")["median"][-1])
+    # --8<-- [end:use]

@@ -37,7 +37,10 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
 
 
 def test_small_commands_import_nothing_heavy(heavy_imports: Callable[..., dict[str, list[str]]]) -> None:
-    commands = ["--help", "spaces", "--version", "score --help", "evolve --help", "report --help", "proxies", "operators"]
+    commands = [
+        "--help", "spaces", "--version", "score --help", "evolve --help", "report --help", "search --help",
+        "study --help", "proxies", "operators", "searchers",
+    ]  # fmt: skip
     assert heavy_imports(HEAVY, *commands) == {one: [] for one in commands}
 
 

@@ -1,19 +1,28 @@
 """The examples run, and the README shows one of them."""
 
+import ast
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import untrained
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 HEAVY = ("02_width1_equals_full_network", "05_choices_and_optuna")
-RUN = [pytest.param(path, marks=pytest.mark.slow) if path.stem in HEAVY else path for path in EXAMPLES]
+FAST = [path for path in EXAMPLES if path.stem not in HEAVY]
+ALONE = [path if path == EXAMPLES[0] else pytest.param(path, marks=pytest.mark.slow) for path in EXAMPLES]
 
 
-@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
-def test_the_example_runs(path, tmp_path):
+def name(path):
+    return path.stem
+
+
+@pytest.mark.parametrize("path", ALONE, ids=name)
+def test_the_example_runs_in_a_process_of_its_own(path, tmp_path):
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path)],
         cwd=tmp_path,
@@ -26,17 +35,29 @@ def test_the_example_runs(path, tmp_path):
     assert done.stdout.strip()
 
 
+@pytest.mark.parametrize("path", FAST[1:], ids=name)
+def test_the_example_runs(path, in_folder, capsys):
+    runpy.run_path(str(path), run_name="__main__")
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=name)
+def test_the_example_takes_from_the_package_only_what_is_there_without_other_imports(path):
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
+    taken = {node.attr for node in nodes if isinstance(node.value, ast.Name) and node.value.id == "untrained"}
+    assert taken <= set(untrained.__all__)
+
+
 def test_the_readme_shows_the_first_example():
     code = EXAMPLES[0].read_text().split('"""\n\n', 1)[1].rstrip()
     assert f"```python\n{code}\n```" in (ROOT / "README.md").read_text()
 
 
-def test_the_statistics_of_the_docs_run():
+def test_the_statistics_of_the_docs_run(capsys):
     page = (ROOT / "docs" / "honesty.md").read_text()
     code = page.rsplit("```python\n", 1)[1].split("```")[0]
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "coverage" in done.stdout
+    exec(compile(code, "honesty.md", "exec"), {})
+    assert "coverage" in capsys.readouterr().out
 
 
 def test_the_figures_of_the_docs_are_drawn(in_folder):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from untrained.cli_options import ArchsFile, Format, Sample, Seed, Workers, console, listed_archs, progress_bar
+from untrained.cli_options import ArchsFile, Format, Sample, Seed, Workers, console, listed_archs, progress_bar, put
 from untrained.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def study(
             stdout.print(f"{found.title}: {found.space}", highlight=False)
             stdout.print(_table(found.frame))
             if out is not None:
-                stdout.print(f"table and figure: {out}", soft_wrap=True, markup=False, highlight=False)
+                put(stdout, f"table and figure: {out}")
 
 
 def studies(
@@ -98,6 +98,7 @@ def studies(
     """
     import inspect
 
+    from untrained.parameters import shown
     from untrained.studies import STUDIES
 
     if name is None:
@@ -107,7 +108,7 @@ def studies(
             typer.echo(f"{known:<20}{found.title} ({where}) [{found.source}]")
         return
     found = STUDIES[name]
-    lines = [f"  --set {key}={_written(value)}" for key, value in found.parameters.items()]
+    lines = [f"  --set {key}={shown(value)}" for key, value in found.parameters.items()]
     about = inspect.getdoc(inspect.getmodule(found.run)) or found.title
     typer.echo("\n".join([f"{name}: {found.title}", "", about, "", f"Source: {found.source}.", *lines]))
 
@@ -187,10 +188,6 @@ def _value(name: str, key: str, text: str, default: object) -> str | float:
         return int(text) if isinstance(default, int) else float(text)
     except ValueError:
         raise BadInputError(f"study {name}: {key} must be like {default!r}, got {text!r}.") from None
-
-
-def _written(value: "Parameter") -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _truth(text: str) -> "tuple[str, Truth]":

@@ -141,15 +141,14 @@ begun = []
 
 def progress(done, total):
     begun.append(done)
-    if 0 < n_new <= done - begun[0]:
+    if n_new <= done - begun[0]:
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 if __name__ == "__main__":
     space = SPACES["nasbench201"]
     archs = space.sample(np.random.default_rng(2), 160)
-    table = score(space, "epsinas,params", archs=archs, batch="normal", batch_size=4, workers=workers,
-                  out=out, progress=progress)
-    print(table.n_computed)
+    score(space, "epsinas,params", archs=archs, batch="normal", batch_size=4, workers=workers,
+          out=out, progress=progress)
 """
 
 
@@ -166,7 +165,7 @@ def test_runs_killed_midway_are_finished_without_scoring_anything_twice(
         assert len(parts(out)) == len(set(parts(out)))
     assert 0 < kept[0] <= kept[-1] < undisturbed.n_evaluations
     assert kept == sorted(kept)
-    n_computed = int(python(RUN, out, 0, workers).out)
+    n_computed = stored(out, ARCHS, PROXIES_ASKED, workers=workers).n_computed
     assert n_computed == undisturbed.n_evaluations - kept[-1]
     assert Counter(parts(out)) == Counter(parts(tmp_path / "undisturbed"))
     finished = stored(out, ARCHS, PROXIES_ASKED)

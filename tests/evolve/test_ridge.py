@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from untrained.evolve.ridge import Ridge
-from untrained.evolve.width1_terms import normal_scores
+from untrained.evolve.width1_terms import target_of
 from untrained.programs.column_fit import RIDGE
 from untrained.programs.columns import compile_trees
 from untrained.programs.text import parse
@@ -13,7 +13,7 @@ SUM = "add(mul(3.0, a), sub(exp(b), mul(a, c)))"
 
 def spaces(n_spaces):
     columns = [np.random.default_rng(i).normal(size=(3, 12 + 5 * i)) + i for i in range(n_spaces)]
-    target = np.concatenate([normal_scores(one[0] * one[1]) for one in columns]) / np.sqrt(n_spaces)
+    target = np.concatenate([target_of(one[0] * one[1]) for one in columns]) / np.sqrt(n_spaces)
     return columns, target, np.cumsum([0, *[one.shape[1] for one in columns]])
 
 

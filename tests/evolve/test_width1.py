@@ -9,7 +9,7 @@ from untrained.engine.bank import bank
 from untrained.errors import BadInputError
 from untrained.evolve.draws import Draws
 from untrained.evolve.width1 import Measured, Width1World
-from untrained.evolve.width1_terms import Terms, drawn_terms, normal_scores
+from untrained.evolve.width1_terms import Terms, drawn_terms, target_of
 from untrained.evolve.worlds import Labelled
 from untrained.programs import column_fit_kernels, column_kernels
 from untrained.programs.column_fit import fit_tree
@@ -157,7 +157,7 @@ def test_a_fit_finds_the_constants_that_made_the_labels():
     columns = rng.normal(size=(2, 200))
     labels = np.tanh(2.5 * (columns[0] - 0.7)) - 0.6 * columns[1]
     begun = call("sub", call("tanh", call("mul", constant(1.0), call("sub", A, constant(0.0)))), B)
-    target = normal_scores(labels)
+    target = target_of(labels)
     fitted = fit_tree(begun, {"a": 0, "b": 1}, columns, target, max_size=40, ridge=1e-6)
     values = compile_trees([begun, fitted], {"a": 0, "b": 1}).evaluate(columns)
     before, after = ([float(np.corrcoef(row, target)[0, 1])] for row in values)
@@ -189,7 +189,7 @@ def test_two_spaces_are_centred_apart():
     rng = np.random.default_rng(7)
     x = np.concatenate([rng.normal(size=80), rng.normal(size=80) + 100])  # between spaces, x says nothing
     labels = np.concatenate([x[:80], x[80:] - 200])
-    target = np.concatenate([normal_scores(labels[:80]), normal_scores(labels[80:])]) / np.sqrt(2)
+    target = np.concatenate([target_of(labels[:80]), target_of(labels[80:])]) / np.sqrt(2)
     noise = rng.normal(size=160)
     tree = call("add", call("mul", constant(0.001), A), call("mul", constant(1.0), B))
     columns, starts = np.array([x, noise]), np.array([0, 80, 160])

@@ -98,6 +98,8 @@ def test_names_that_python_does_not_take_are_written_otherwise() -> None:
         "v1_",
         "layers",
         "columns",
+        "eps_lin1e-05__normal",
+        "eps_lin1e+05__normal",
     ]
     text = f"add({names[0]}, {names[1]})"
     for name in names[2:]:
@@ -107,7 +109,7 @@ def test_names_that_python_does_not_take_are_written_otherwise() -> None:
     assert run(program, given) == evaluated(program, [given]) == 11 + sum(100.0**i for i in range(2, len(names)))
 
 
-@pytest.mark.parametrize("name", ['a"""\nimport os', "a\nb", "a b", "", "é", "a-b", "1a", "a'"])
+@pytest.mark.parametrize("name", ['a"""\nimport os', "a\nb", "a b", "", "é", "a-b", "a1e-", "ae-1", "1a", "a'"])
 def test_names_that_no_text_can_have_are_refused(name: str) -> None:
     program = Program(call("abs", terminal(name)), NETWORK)
     for export in (python_source, latex):

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from programs.trees import trees
 from untrained.errors import BadInputError
+from untrained.graphs.modes import Mode
 from untrained.programs.kinds import kind_of
 from untrained.programs.operators import OPERATORS
 from untrained.programs.text import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, parse
 from untrained.programs.tree import Kind, Tree, call, constant, terminal
+from untrained.proxies.width1_statistics import columns
 
 KINDS = {"weight": Kind.TENSOR, "act_data": Kind.TENSOR, "output_low": Kind.VECTOR, "depth": Kind.SCALAR}
 
@@ -56,6 +58,19 @@ def test_numbers(text: str, value: float) -> None:
 def test_kinds_are_checked_where_they_are_known() -> None:
     assert parse("matmul(depth, depth)") is call("matmul", terminal("depth"), terminal("depth"))
     assert parse("mean(mul(weight, 2))", terminals=KINDS) is parse("mean(mul(weight, 2.0))")
+
+
+@given(st.floats(1e-300, 1e300))
+def test_columns_of_any_gain_can_be_named(gain: float) -> None:
+    for column in columns([Mode(relu=False, norm=False, gain=gain), Mode()]):
+        tree = call("abs", terminal(column.name))
+        assert parse(tree.text) is parse(tree.text, terminals={column.name: Kind.SCALAR}) is tree
+
+
+@pytest.mark.parametrize("text", ["abs(depth-1)", "abs(e-1)", "abs(x1e-)", "abs(x1e-y)", "abs(x1-5)", "abs(x1E-5)"])
+def test_signs_stand_in_exponents_of_names_alone(text: str) -> None:
+    with pytest.raises(BadInputError, match=r"expected ',' or|no part of a program"):
+        parse(text)
 
 
 def test_names_of_terminals_go_before_names_of_operators() -> None:

@@ -18,7 +18,7 @@ TRUTH = Truth("made up", "nasbench201", TEXTS, np.arange(9.0), "accuracy", "perc
 
 @pytest.fixture(scope="module")
 def found() -> StudyResult:
-    return study("initialisations", "nasbench201", TRUTH, cells=5, batch="normal", batch_size=4, workers=1)
+    return study("initialisations", "nasbench201", TRUTH, cells=3, batch="normal", batch_size=2, workers=1)
 
 
 def test_a_row_for_each_initialisation(found: StudyResult) -> None:
@@ -28,17 +28,17 @@ def test_a_row_for_each_initialisation(found: StudyResult) -> None:
         "epsinas", "epsinas_random(init=uniform)", "epsinas_random(init=normal)",
         "epsinas_random(init=kaiming_uniform_fan_in)", "epsinas_random", "epsinas_random(init=orthogonal)",
     ]  # fmt: skip
-    assert rows["n_total"].to_list() == [5] * 6
+    assert rows["n_total"].to_list() == [3] * 6
 
 
 def test_rows_are_the_scores_of_the_proxies(found: StudyResult) -> None:
     from untrained.studies.base import papers_first
 
     every = papers_first(SPACE, TEXTS)
-    kept = sorted(np.random.default_rng(0).choice(9, 5, replace=False).tolist())
+    kept = sorted(np.random.default_rng(0).choice(9, 3, replace=False).tolist())
     archs = [every[i] for i in kept]
     values = [one.value for one in score("nasbench201", "epsinas_random(init=normal)", archs=archs, batch="normal",
-                                         batch_size=4, workers=1)]  # fmt: skip
+                                         batch_size=2, workers=1)]  # fmt: skip
     assert None not in values
     ranks = np.argsort(np.argsort(values))
     truth = np.argsort(np.argsort([TEXTS.index(arch) for arch in archs]))

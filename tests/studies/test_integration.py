@@ -177,7 +177,7 @@ def test_searches_may_be_told_something_else_than_what_is_reported(scores: Path,
     lines = [f'"{text}",{100 - value}' for text, value in zip(TEXTS, ACCURACY, strict=True)]
     guide.write_text("\n".join(["arch,val", *lines]))
     led, misled = (
-        row(small(scores, rounds=8, budget=24, **told), "ageing_evolution", False, False, "none")
+        row(small(scores, rounds=6, budget=20, **told), "ageing_evolution", False, False, "none")
         for told in ({}, {"guide": f"{guide}:val"})
     )
     assert misled["regret_mean"] > led["regret_mean"] + 1

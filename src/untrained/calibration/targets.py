@@ -1,12 +1,11 @@
 """Labels as normal scores of their ranks, and back."""
 
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from untrained.proxies.predictors import Floats
-from untrained.stats import midranks
+from untrained.stats import normal_scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,9 +27,7 @@ class Scale:
         [-0.674, 0.0, 0.674]
         """
         values, first = np.unique(labels, return_index=True)
-        quantile = NormalDist().inv_cdf
-        shares = midranks(labels)[first] / (len(labels) + 1)
-        return cls(values, np.array([quantile(share) for share in shares.tolist()]))
+        return cls(values, normal_scores(labels)[first])
 
     def to_scores(self, labels: Floats) -> Floats:
         """Normal scores; those of labels beyond the ends are the ends'."""

@@ -16,8 +16,9 @@ import numpy as np
 from untrained.engine.store import read_archs, read_rows, read_run, refuse_other_protocol
 from untrained.engine.worker import Row
 from untrained.errors import BadInputError, RunConflictError, UnknownNameError
+from untrained.parameters import split_list
 from untrained.proxies import NAMED, PROXIES, BoundProxy, parse_proxies
-from untrained.proxies.base import Parameter, split_list
+from untrained.proxies.base import Parameter
 from untrained.spaces import Space
 from untrained.stats import AGGREGATIONS
 from untrained.types import Scope, Status

@@ -17,22 +17,11 @@ from typing import Any
 import polars as pl
 
 from untrained.engine.bank_rows import FUNCTION_SCHEMA, NETWORK_SCHEMA, Found, function_frame, network_frame
-from untrained.engine.folder import (
-    Parts,
-    claim,
-    make,
-    provenance,
-    read_frame,
-    read_json,
-    refuse_other_fields,
-    write_frame,
-    write_json,
-)
-from untrained.errors import RunConflictError
+from untrained.engine.folder import Kind, Parts, read_frame, refuse_other_fields, write_frame, write_json
 
-FORMAT = 1
 ARCHS_SCHEMA = {"arch": pl.String, "key": pl.String, "width1_key": pl.String}
 _PARTS = ("functions", "networks")
+_KIND = Kind("bank", 1, _PARTS, ("space", "task", "modes", "inputs", "stages"))
 
 
 class BankStore:
@@ -46,17 +35,10 @@ class BankStore:
         """
         self.folder = folder
         self._functions, self._networks = (Parts(folder / name) for name in _PARTS)
-        path = folder / "bank.json"
-        calls: list[Any] = []
-        if path.exists():
-            manifest = read_manifest(folder)
-            refuse_other_fields(folder, "a bank", manifest["protocol"], protocol, "Choose another --out.")
-            calls = manifest["calls"]
-            make(folder, _PARTS)
-        else:
-            claim(folder, "bank", _PARTS)
-        self.manifest = {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, provenance()]}
-        write_json(path, self.manifest)
+        stored = _KIND.begin(folder)
+        if stored is not None:
+            refuse_other_fields(folder, "a bank", stored["protocol"], protocol, "Choose another --out.")
+        self.manifest = _KIND.note(folder, stored, protocol)
 
     def functions(self) -> pl.DataFrame:
         """Finished functions."""
@@ -89,11 +71,4 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         RunConflictError: no bank there, or written by another version of the format.
     """
-    path = folder / "bank.json"
-    manifest = read_json(path, "bank")
-    protocol = manifest.get("protocol") if isinstance(manifest, dict) and manifest.get("format") == FORMAT else None
-    wanted = {"space", "task", "modes", "inputs", "stages"}
-    if not isinstance(protocol, dict) or not wanted <= protocol.keys() or not isinstance(manifest.get("calls"), list):
-        raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
-    found: dict[str, Any] = manifest
-    return found
+    return _KIND.read(folder)

@@ -7,7 +7,8 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,6 +21,82 @@ from untrained.errors import RunConflictError
 Schema = Mapping[str, Any]
 
 _PARTS = "part-" + 6 * "[0-9]" + ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of folder: one that holds `<name>.json` with a format, a protocol and calls.
+
+    The protocol is what the results depend on; each call that worked on them says when, how and on what it was made.
+
+    Attributes:
+        name: of the kind.
+        version: of the format.
+        parts: folders inside for what is added as it is finished.
+        needed: what a protocol has at least.
+    """
+
+    name: str
+    version: int
+    parts: Sequence[str] = ()
+    needed: Collection[str] = ()
+
+    def read(self, folder: Path) -> dict[str, Any]:
+        """The content of `<name>.json`.
+
+        Raises:
+            RunConflictError: no folder of this kind, or written by another version of the format.
+        """
+        path = folder / f"{self.name}.json"
+        content = read_json(path, self.name)
+        ours = isinstance(content, dict) and content.get("format") == self.version
+        protocol = content.get("protocol") if ours else None
+        whole = isinstance(protocol, dict) and set(self.needed) <= protocol.keys()
+        if not whole or not isinstance(content.get("calls"), list):
+            raise RunConflictError(
+                f"{path} is not of format {self.version}, so not of this version of untrained. Choose another --out."
+            )
+        found: dict[str, Any] = content
+        return found
+
+    def begin(self, folder: Path) -> dict[str, Any] | None:
+        """What `read` finds, None where the folder is new and was made. Whether to go on with it is for the caller.
+
+        Raises:
+            RunConflictError: as `read`, or the folder holds something else.
+        """
+        stored = self.read(folder) if (folder / f"{self.name}.json").exists() else None
+        if stored is None:
+            _claim(folder, self.name, self.parts)
+        for name in self.parts:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        return stored
+
+    def note(
+        self,
+        folder: Path,
+        stored: Mapping[str, Any] | None,
+        protocol: Mapping[str, Any],
+        *,
+        call: Mapping[str, Any] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Write `<name>.json`: what `begin` found, with this call at the end.
+
+        Args:
+            folder: as for `begin`.
+            stored: what that found.
+            protocol: of all results in the folder from now on.
+            call: what else to say of this call.
+            more: what else to say of the folder.
+
+        Returns:
+            What was written.
+        """
+        calls = [*(stored["calls"] if stored else []), {**provenance(), **(call or {})}]
+        content = {"format": self.version, "protocol": dict(protocol), "calls": calls, **(more or {})}
+        write_json(folder / f"{self.name}.json", content)
+        return content
 
 
 class Parts:
@@ -100,21 +177,15 @@ def _publish(temporary: Path, path: Path) -> None:
     temporary.replace(path)
 
 
-def claim(folder: Path, what: str, parts: Sequence[str]) -> None:
-    """Make a folder, with folders for parts, for results of a new kind.
+def _claim(folder: Path, what: str, parts: Sequence[str]) -> None:
+    """Make a folder for results of a new kind.
 
     Raises:
         RunConflictError: it holds something that does not come from a call that was killed before its first file.
     """
     if folder.exists() and not _is_fresh(folder, what, parts):
         raise RunConflictError(f"{folder} exists and is no {what} folder. Choose another --out, or empty it.")
-    make(folder, parts)
-
-
-def make(folder: Path, parts: Sequence[str]) -> None:
-    """Make the folders for parts, as far as there are none."""
-    for name in parts:
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _is_fresh(folder: Path, what: str, parts: Sequence[str]) -> bool:

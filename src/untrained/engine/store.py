@@ -13,22 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from untrained.engine.folder import (
-    Parts,
-    claim,
-    make,
-    provenance,
-    read_frame,
-    read_json,
-    refuse_other_fields,
-    write_frame,
-    write_json,
-)
+from untrained.engine.folder import Kind, Parts, read_frame, refuse_other_fields, write_frame
 from untrained.engine.worker import Row
 from untrained.errors import RunConflictError
 
-FORMAT = 1
 _SCORES = "scores"
+_KIND = Kind("run", 1, (_SCORES,), ("space", "proxies"))
 _ARCHS_SCHEMA = {"arch": pl.String}
 _PART_SCHEMA = {
     "key": pl.String,
@@ -51,22 +41,11 @@ class Store:
         """
         self.folder = folder
         self._parts = Parts(folder / _SCORES)
-        path = folder / "run.json"
-        calls: list[Any] = []
-        if path.exists():
-            run = read_run(folder)
-            refuse_other_protocol(folder, run["protocol"], protocol, "Choose another --out.")
-            protocol = {**protocol, "proxies": {**run["protocol"]["proxies"], **protocol["proxies"]}}
-            calls = run["calls"]
-            make(folder, [_SCORES])
-        else:
-            claim(folder, "run", [_SCORES])
-        run = {
-            "format": FORMAT,
-            "protocol": dict(protocol),
-            "calls": [*calls, {**provenance(), "aggregates": dict(aggregates or {})}],
-        }
-        write_json(path, run)
+        stored = _KIND.begin(folder)
+        if stored is not None:
+            refuse_other_protocol(folder, stored["protocol"], protocol, "Choose another --out.")
+            protocol = {**protocol, "proxies": {**stored["protocol"]["proxies"], **protocol["proxies"]}}
+        _KIND.note(folder, stored, protocol, call={"aggregates": dict(aggregates or {})})
 
     def scores(self) -> dict[tuple[str, str], Row]:
         """Every finished evaluation, by (proxy, key)."""
@@ -91,13 +70,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises:
         RunConflictError: no run there, or written by another version of the format.
     """
-    path = folder / "run.json"
-    run = read_json(path, "run")
-    protocol = run.get("protocol") if isinstance(run, dict) and run.get("format") == FORMAT else None
-    if not isinstance(protocol, dict) or not {"space", "proxies"} <= protocol.keys() or "calls" not in run:
-        raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
-    found: dict[str, Any] = run
-    return found
+    return _KIND.read(folder)
 
 
 def read_archs(folder: Path) -> list[str]:

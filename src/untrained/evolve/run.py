@@ -18,16 +18,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import polars as pl
 
-from untrained.engine.folder import (
-    claim,
-    make,
-    provenance,
-    read_frame,
-    read_json,
-    refuse_other_fields,
-    write_frame,
-    write_json,
-)
+from untrained.engine.folder import Kind, read_frame, read_json, refuse_other_fields, write_frame, write_json
 from untrained.errors import BadInputError, RunConflictError
 from untrained.evolve.choose import Candidate, choose
 from untrained.evolve.evolver import Evolver
@@ -60,6 +51,7 @@ HISTORY_SCHEMA: Final = {
 """Columns of a history: one row for every distinct program evaluated, in the order of evaluation."""
 
 _GENERATIONS: Final = "generations"
+_KIND: Final = Kind("evolve", FORMAT, (_GENERATIONS,), ("settings", "about"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +227,7 @@ def _finish(world: World, evolver: Evolver, out: Path) -> None:
     write_frame(out / "history.parquet", pl.concat(parts, rechunk=True))
     content = {
         "format": FORMAT,
-        "protocol": read_json(out / "evolve.json", "evolve")["protocol"],
+        "protocol": _KIND.read(out)["protocol"],
         "n_evaluated": len(evolver.known),
         "champion": champion.as_json(),
         "chosen": chosen.as_json(),
@@ -283,21 +275,13 @@ def _open(out: Path, protocol: Mapping[str, Any]) -> None:
     Raises:
         RunConflictError: it does not.
     """
-    path = out / "evolve.json"
-    calls: list[Any] = []
-    if path.exists():
-        content = read_json(path, "evolve")
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
-        old = content["protocol"]
+    stored = _KIND.begin(out)
+    if stored is not None:
+        old = stored["protocol"]
         for field in ("settings", "about"):
             refuse_other_fields(out, "a search", old[field], protocol[field], "Choose another --out.")
         refuse_other_fields(out, "a search", old, protocol, "Choose another --out.")
-        calls = content["calls"]
-        make(out, [_GENERATIONS])
-    else:
-        claim(out, "evolve", [_GENERATIONS])
-    write_json(path, {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, provenance()]})
+    _KIND.note(out, stored, protocol)
 
 
 def _resume(out: Path, evolver: Evolver) -> bool:

@@ -15,7 +15,7 @@ from untrained.engine.bank import Bank
 from untrained.errors import BadInputError
 from untrained.evolve.draws import Draws
 from untrained.evolve.ridge import Ridge
-from untrained.evolve.width1_terms import Terms, drawn_terms, normal_scores
+from untrained.evolve.width1_terms import Terms, drawn_terms, target_of
 from untrained.evolve.worlds import WORST, Evaluation, Labelled
 from untrained.graphs.counts import TOTALS, parts_of
 from untrained.programs.column_fit import fit_tree, terms, weighted_sum
@@ -316,7 +316,7 @@ class Width1World:
 def _joined(matrices: Sequence[Floats], labels: Sequence[Floats]) -> _Joined:
     """Columns of all spaces side by side, normal scores of labels of length 1, and where each space starts."""
     starts = np.cumsum([0, *map(len, labels)])
-    target = np.concatenate([normal_scores(one) for one in labels]) / math.sqrt(len(labels))
+    target = np.concatenate([target_of(one) for one in labels]) / math.sqrt(len(labels))
     return np.ascontiguousarray(np.hstack(matrices)), target, starts
 
 

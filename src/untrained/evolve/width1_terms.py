@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import NormalDist
 from typing import Final
 
 import numpy as np
@@ -12,7 +11,7 @@ from untrained.evolve.draws import Draws, short
 from untrained.programs.column_fit import terms, weighted_sum
 from untrained.programs.columns import Floats, Ints, compile_trees
 from untrained.programs.tree import Tree, call, constant, terminal
-from untrained.stats import midranks
+from untrained.stats import normal_scores
 
 _UNARY: Final = ("tanh", "relu", "exp", "square", "sigmoid", "log1p_abs")
 _BARE: Final = ("abs_log", "sqrt_abs", "reciprocal")
@@ -23,14 +22,13 @@ _RIDGE: Final = 0.01
 Scales = Mapping[str, tuple[float, float]]
 
 
-def normal_scores(labels: ArrayLike) -> Floats:
-    """Labels as scores of a normal distribution, of mean 0 and length 1: what fits look at is their ranks alone.
+def target_of(labels: ArrayLike) -> Floats:
+    """Labels as normal scores, of mean 0 and length 1: what fits look at is their ranks alone.
 
-    >>> normal_scores([10.0, 30.0, 1000.0]).round(3).tolist()
+    >>> target_of([10.0, 30.0, 1000.0]).round(3).tolist()
     [-0.707, 0.0, 0.707]
     """
-    ranks = midranks(labels)
-    found = np.array([NormalDist().inv_cdf(rank / (len(ranks) + 1)) for rank in ranks.tolist()])
+    found = normal_scores(labels)
     found -= found.mean()
     return found / max(math.sqrt(float(found @ found)), 1e-300)
 

@@ -33,7 +33,7 @@ def compact(space: Space, archs: Sequence[Arch]) -> dict[str, Any]:
     >>> from untrained.spaces import SPACES
     >>> found = compact(SPACES["natsbench_sss"], [SPACES["natsbench_sss"].parse("8:8:8:16:8")])
     >>> found["boxes"][1], len(found["shapes"][0]), found["of"]
-    (['conv 1x1 8', 'conv 1x1 8', 'conv'], 12, [0])
+    (['conv 1x1 8', 'conv 1x1 8', 'conv1'], 12, [0])
     """
     boxes: dict[tuple[str, str, str], int] = {}
     shapes: dict[tuple[int, ...], int] = {}

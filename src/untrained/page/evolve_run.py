@@ -28,7 +28,7 @@ from untrained.page.parts import (
 )
 from untrained.page.score_run import ScoreRun, read_score_run
 from untrained.proxies.champion import Champion, bound_champion, read_champion
-from untrained.report.discovery import CHAMPION, FORMAT, RANDOM
+from untrained.report.discovery import CHAMPION, KIND, RANDOM
 from untrained.report.formulas import is_long, short
 from untrained.report.search_shown import about_champion
 from untrained.report.search_worlds import need_evolve
@@ -79,10 +79,7 @@ def read_discovery(folder: Path) -> StoredDiscovery:
     need_evolve()
     from untrained.evolve.run import read_found
 
-    path = folder / "discovery.json"
-    content = read_json(path, "discovery")
-    if not isinstance(content, dict) or content.get("format") != FORMAT or "protocol" not in content:
-        raise RunConflictError(f"{path} is not of this version of untrained. Run the discovery again in another --out.")
+    content = KIND.read(folder)
     spaces = []
     for about in content["protocol"]["spaces"]:
         space = find_space(about["name"])

@@ -125,6 +125,7 @@ _OWN_NAMES: Final = frozenset(
     ["columns", "layer", "layers", "values", "np", "normal", "score", "hashlib", "json", "float", "sum", "len"]
 )
 _OWN_VALUE: Final = re.compile(r"v\d+")
+_MARKS: Final = str.maketrans({".": "_dot_", "-": "_minus_", "+": "_plus_"})
 _NORMAL: Final = '''def normal(name, shape):
     """N(0, 1), a function of the name and the shape."""
     key = json.dumps(["operator", name, shape], separators=(",", ":"))
@@ -204,7 +205,7 @@ def _variables(names: Iterable[str]) -> dict[str, str]:
     """Names for terminals that Python takes, all different, and none of the source's own."""
     found: dict[str, str] = {}
     for name in names:
-        variable = _plain(name).replace(".", "_dot_")
+        variable = _plain(name).translate(_MARKS)
         own = keyword.iskeyword(variable) or variable in _OWN_NAMES or _OWN_VALUE.fullmatch(variable)
         variable += "_" if own else ""
         while variable in found.values():
@@ -217,6 +218,7 @@ def _plain(name: str) -> str:
     """A terminal's name, if it is one that text can have."""
     if not NAME.fullmatch(name):
         raise BadInputError(
-            f"a terminal's name is letters, digits, _ and dots, and begins with a letter or _; got {shown(name)}."
+            f"a terminal's name is letters, digits, _ and dots, with signs in exponents alone, and begins with a "
+            f"letter or _; got {shown(name)}."
         )
     return name

@@ -16,7 +16,7 @@ MAX_CHARACTERS: Final = 20_000
 MAX_DEPTH: Final = 100
 MAX_NODES: Final = 2_000
 
-NAME: Final = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
+NAME: Final = re.compile(r"[A-Za-z_](?:[\w.]|(?<=[0-9]e)[+-](?=[0-9]))*", re.ASCII)
 _TOKEN = re.compile(
     rf"(?P<number>-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)|(?P<name>{NAME.pattern})|(?P<mark>[(),])",
     re.ASCII,
@@ -39,8 +39,9 @@ def parse(
     """The tree that a text says.
 
     A program is a number, the name of a terminal, or an operator's name with arguments in parentheses, separated by
-    commas. Names are letters, digits, underscores and dots, and begin with a letter or underscore; numbers are decimal,
-    with an optional `-` and exponent. White space may stand between any of these. Nothing is ever executed.
+    commas. Names are letters, digits, underscores and dots, and begin with a letter or underscore; the exponent of a
+    number in them has its sign, as in the column `cv_lin1e-05`. Numbers are decimal, with an optional `-` and
+    exponent. White space may stand between any of these. Nothing is ever executed.
 
     Args:
         text: at most MAX_CHARACTERS long; at most MAX_DEPTH operators inside each other; at most MAX_NODES operators,

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from untrained.errors import BadInputError
+from untrained.parameters import called, read_parameters, refuse_unknown, split_call, split_list
 from untrained.proxies.network import Network
 from untrained.registry import Registry
 from untrained.types import Batch, Outcome, Scope, Status
@@ -108,10 +109,8 @@ class Proxy:
         Raises:
             BadInputError: an unknown parameter, or a value of another type than the default.
         """
+        refuse_unknown(f"proxy {self.name}", parameters, self.parameters)
         for name, value in parameters.items():
-            if name not in self.parameters:
-                known = ", ".join(f"{k}={v}" for k, v in self.parameters.items()) or "none"
-                raise BadInputError(f"proxy {self.name} has no parameter {name!r}. Parameters and defaults: {known}.")
             if isinstance(value, str) is not isinstance(self.parameters[name], str):
                 kind = "a word" if isinstance(self.parameters[name], str) else "a number"
                 raise BadInputError(f"proxy {self.name}: parameter {name} is {kind}, got {value!r}.")
@@ -139,12 +138,7 @@ class BoundProxy:
 
         Of an expression what is computed, too: `expr(seed=1): layers_sum(mean(weight))`.
         """
-        changed = [
-            f"{name}={value if isinstance(value, str) else repr(float(value)).removesuffix('.0')}"
-            for name, value in self.parameters.items()
-            if value != self.proxy.parameters[name]
-        ]
-        head = f"{self.proxy.name}({','.join(changed)})" if changed else self.proxy.name
+        head = called(self.proxy.name, self.parameters, self.proxy.parameters)
         return f"{head}: {self.proxy.formula}" if self.proxy.formula else head
 
     @property
@@ -262,53 +256,15 @@ def _parse_one(item: str, defaults: Mapping[str, Mapping[str, Parameter]]) -> Bo
 
         return load_stored(item)
     head, colon, program = item.partition(":")
-    match = re.fullmatch(r"([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", head)
-    if match is None or (colon and match[1] != EXPRESSION):
+    call = split_call(head)
+    if call is None or (colon and call[0] != EXPRESSION):
         raise BadInputError(
             f"cannot read proxy {item!r:.200}. Write name or name(parameter=value,...), or {EXPRESSION}: PROGRAM."
         )
-    given = read_parameters(f"proxy {match[1]}", match[2] or "")
-    if match[1] == EXPRESSION:
+    name, inside = call
+    given = read_parameters(f"proxy {name}", inside)
+    if name == EXPRESSION:
         from untrained.proxies.expression import bind_expression
 
         return bind_expression(program, given, defaults)
-    return PROXIES[match[1]].bind(**{**defaults.get(match[1], {}), **given})
-
-
-def read_parameters(owner: str, text: str) -> dict[str, Parameter]:
-    """What `name=value,...` says: numbers, and words that are none.
-
-    Raises:
-        BadInputError: another form, or a name twice; the message begins with `owner`.
-
-    >>> read_parameters("proxy p", "low=1e-4, init=default")
-    {'low': 0.0001, 'init': 'default'}
-    """
-    parameters: dict[str, Parameter] = {}
-    for assignment in filter(str.strip, text.split(",")):
-        parameter, equals, value = (part.strip() for part in assignment.partition("="))
-        if not equals or not value:
-            raise BadInputError(f"{owner}: cannot read parameter {assignment.strip()!r}. Write name=value.")
-        if parameter in parameters:
-            raise BadInputError(f"{owner}: parameter {parameter} is given twice.")
-        try:
-            parameters[parameter] = float(value)
-        except ValueError:
-            parameters[parameter] = value
-    return parameters
-
-
-def split_list(text: str) -> list[str]:
-    """Split at commas outside parentheses.
-
-    >>> split_list("epsinas(low=1e-4,high=1),params")
-    ['epsinas(low=1e-4,high=1)', 'params']
-    """
-    items, level, start = [], 0, 0
-    for i, character in enumerate(text):
-        level += (character == "(") - (character == ")")
-        if character == "," and level == 0:
-            items.append(text[start:i])
-            start = i + 1
-    items.append(text[start:])
-    return [item for item in items if item.strip()]
+    return PROXIES[name].bind(**{**defaults.get(name, {}), **given})

@@ -23,15 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from untrained.engine import plan, run
-from untrained.engine.folder import (
-    claim,
-    make,
-    provenance,
-    read_json,
-    refuse_other_fields,
-    write_bytes,
-    write_json,
-)
+from untrained.engine.folder import Kind, refuse_other_fields, write_bytes
 from untrained.errors import BadInputError, RunConflictError
 from untrained.programs.operators import operator_set
 from untrained.proxies import parse_proxies
@@ -56,12 +48,11 @@ if TYPE_CHECKING:
     from untrained.evolve.presets import Settings
     from untrained.evolve.run import Found, Step
 
-FORMAT: Final = 1
 PRESETS: Final = ("default", "eznas", "eznas_program")
 OPERATORS: Final = {"default": "all", "eznas": "paper", "eznas_program": "eznas"}
 CHAMPION: Final = "champion"
 RANDOM: Final = "random"
-_PARTS: Final = ("banks", "statistics", "search", "random", "scores")
+KIND: Final = Kind("discovery", 1, ("banks", "statistics", "search", "random", "scores"), ("terminals", "spaces"))
 _JUDGED: Final = 1000  # networks of layers that are judged if not said otherwise: each is a full network
 _BASELINES: Final = "params,depth"
 _PACKAGES: Final = ("untrained", "numpy", "numba", "torch")
@@ -309,21 +300,12 @@ def _split(field: Field) -> dict[str, Any]:
 
 
 def _open(out: Path, protocol: Mapping[str, Any], fields: Sequence[Field]) -> None:
-    path = out / "discovery.json"
-    calls: list[Any] = []
-    if path.exists():
-        stored = read_json(path, "discovery")
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT or "protocol" not in stored:
-            raise RunConflictError(f"{path} is not of this version of untrained. Choose another --out.")
+    stored = KIND.begin(out)
+    if stored is not None:
         advice = "Choose another --out, or run the same command as before."
         refuse_other_fields(out, "a discovery", stored["protocol"], protocol, advice)
-        calls = stored.get("calls", [])
-        make(out, ())
-    else:
-        claim(out, "discovery", _PARTS)
     splits = {field.space.name: field.parts.as_json() for field in fields}
-    calls = [*calls, provenance()]
-    write_json(path, {"format": FORMAT, "protocol": dict(protocol), "calls": calls, "parts": splits})
+    KIND.note(out, stored, protocol, more={"parts": splits})
 
 
 def _champion(found: "Found", opened: Opened, fields: Sequence[Field], protocol: Mapping[str, Any]) -> Champion:

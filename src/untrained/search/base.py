@@ -5,7 +5,6 @@ it was told. `search/run.py` runs searches; `search/starts.py` has what most of 
 """
 
 import inspect
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import BadInputError, UntrainedError
-from untrained.proxies.base import read_parameters
+from untrained.parameters import Value, as_kind, called, read_parameters, refuse_unknown, split_call
 from untrained.registry import Registry
 from untrained.spaces import Space
 from untrained.types import Arch
 
-Parameter: TypeAlias = bool | int | float | str
+Parameter: TypeAlias = Value
 Floats: TypeAlias = NDArray[np.float64]
 Scorer: TypeAlias = Callable[[Sequence[Arch]], Floats]
 """A proxy: one score for each architecture, higher is better, NaN = undefined."""
@@ -140,13 +139,9 @@ class Searcher:
         Raises:
             BadInputError: an unknown parameter, a value of another kind than the default, or one without meaning.
         """
-        for name in parameters:
-            if name not in self.parameters:
-                known = ", ".join(f"{k}={_written(v)}" for k, v in self.parameters.items()) or "none"
-                raise BadInputError(
-                    f"searcher {self.name} has no parameter {name!r}. Parameters and defaults: {known}."
-                )
-        given = {k: _as_kind(self.name, k, v, self.parameters[k]) for k, v in parameters.items()}
+        owner = f"searcher {self.name}"
+        refuse_unknown(owner, parameters, self.parameters)
+        given = {k: as_kind(owner, k, v, self.parameters[k]) for k, v in parameters.items()}
         bound = BoundSearcher(self, {**self.parameters, **given})
         if self.check is not None:
             self.check(**bound.parameters)
@@ -178,9 +173,7 @@ class BoundSearcher:
         >>> SEARCHERS["ageing_evolution"].bind(warmup=3000, pool=64).text
         'ageing_evolution(warmup=3000)'
         """
-        defaults = self.searcher.parameters
-        changed = [f"{k}={_written(v)}" for k, v in self.parameters.items() if v != defaults[k]]
-        return f"{self.searcher.name}({','.join(changed)})" if changed else self.searcher.name
+        return called(self.searcher.name, self.parameters, self.searcher.parameters)
 
     @property
     def reads_scores(self) -> bool:
@@ -228,11 +221,11 @@ def parse_searcher(text: str) -> BoundSearcher:
     >>> parse_searcher("ageing_evolution(pool=64, move=true)").text
     'ageing_evolution(move=true)'
     """
-    match = re.fullmatch(r"\s*([A-Za-z_]\w*)\s*(?:\((.*)\))?\s*", text)
-    if match is None:
+    call = split_call(text)
+    if call is None:
         raise BadInputError(f"cannot read searcher {text!r:.200}. Write name or name(parameter=value,...).")
-    name = match[1]
-    return SEARCHERS[name].bind(**read_parameters(f"searcher {name}", match[2] or ""))
+    name, inside = call
+    return SEARCHERS[name].bind(**read_parameters(f"searcher {name}", inside))
 
 
 def at_least(name: str, value: Parameter, least: int) -> None:
@@ -245,26 +238,3 @@ def check_unique(value: Parameter) -> None:
     """Raise BadInputError unless `value` says when two architectures are the same."""
     if value not in UNIQUE:
         raise BadInputError(f"unique must be one of {', '.join(UNIQUE)}, got {value!r}.")
-
-
-def _as_kind(searcher: str, name: str, value: Parameter, default: Parameter) -> Parameter:
-    """A value as the default is: text may say true and false, and whole numbers may come as floats."""
-    if isinstance(default, bool):
-        words = {"true": True, "false": False}
-        found: Parameter | None = words.get(str(value).lower())
-        kind = "true or false"
-    elif isinstance(default, int):
-        whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-        found, kind = (int(value) if whole else None), "a whole number"
-    elif isinstance(default, float):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and np.isfinite(value)
-        found, kind = (float(value) if number else None), "a number"
-    else:
-        found, kind = (value if isinstance(value, str) else None), "a word"
-    if found is None:
-        raise BadInputError(f"searcher {searcher}: parameter {name} is {kind}, got {value!r}.")
-    return found
-
-
-def _written(value: Parameter) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,6 +1,5 @@
 """Measured CPU latency of the full network: a measurement, which is made once for each network and then kept."""
 
-import re
 from functools import partial
 from typing import Final
 
@@ -8,8 +7,8 @@ import numpy as np
 
 from untrained.engine.worker import failure
 from untrained.errors import BadInputError, MissingDependencyError
+from untrained.parameters import called, listed, read_parameters, split_call
 from untrained.proxies import Network
-from untrained.proxies.base import read_parameters
 from untrained.search.objectives import Quantity
 from untrained.spaces import ModuleSpace, Space
 from untrained.types import Arch, Outcome, Scope, Task
@@ -44,8 +43,7 @@ class Latency(Quantity):
         self._space, self._task = space, task or space.task
         self._passes = (batch, repeats, warm_up)
         given = {"batch": batch, "repeats": repeats, "warm_up": warm_up}
-        changed = ",".join(f"{k}={v}" for k, v in given.items() if v != _DEFAULTS[k])
-        self.text = f"{LATENCY}({changed})" if changed else LATENCY
+        self.text = called(LATENCY, given, _DEFAULTS)
 
     def measure(self, arch: Arch) -> Outcome:
         """The median, or why there is none."""
@@ -73,12 +71,11 @@ def parse_latency(text: str, space: Space, task: Task | None = None) -> Latency 
     Raises:
         BadInputError: a parameter that there is not, or a value without meaning.
     """
-    match = re.fullmatch(rf"\s*{LATENCY}\s*(?:\((.*)\))?\s*", text)
-    if match is None:
+    call = split_call(text)
+    if call is None or call[0] != LATENCY:
         return None
-    given = read_parameters(LATENCY, match[1] or "")
+    given = read_parameters(LATENCY, call[1])
     for name, value in given.items():
         if name not in _DEFAULTS or not isinstance(value, float) or not value.is_integer():
-            known = ", ".join(f"{k}={v}" for k, v in _DEFAULTS.items())
-            raise BadInputError(f"{LATENCY}: expected whole numbers for {known}, got {name}={value}.")
+            raise BadInputError(f"{LATENCY}: expected whole numbers for {listed(_DEFAULTS)}, got {name}={value}.")
     return Latency(space, task, **{name: int(value) for name, value in given.items()})

@@ -1,6 +1,5 @@
 """The user's own objective, `package.module:function` or `file.py:function`: called with an architecture's text."""
 
-import importlib
 import importlib.util
 import sys
 from collections.abc import Callable
@@ -8,9 +7,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from untrained.errors import BadInputError, DataMissingError, UnknownNameError
+from untrained.errors import BadInputError, DataMissingError
 from untrained.search.objectives import Called
 from untrained.spaces import Space
+from untrained.spaces.imported import import_place, member
 from untrained.types import Scope
 
 
@@ -25,11 +25,8 @@ def own_objective(place: str, space: Space, *, higher_is_better: bool = True, sc
     where, colon, name = place.rpartition(":")
     if not colon or not where or not name.isidentifier():
         raise BadInputError(f"cannot read {place!r:.200}. Write file.py:function or package.module:function.")
-    module = _of_file(Path(where)) if where.endswith(".py") else _of_name(where)
-    if not hasattr(module, name):
-        known = [one for one in vars(module) if not one.startswith("_")]
-        raise UnknownNameError.among("function", name, known, f"It must be in {where}.")
-    fn: Callable[[str], Any] = getattr(module, name)
+    module = _of_file(Path(where)) if where.endswith(".py") else import_place(where, str(Path.cwd()))
+    fn: Callable[[str], Any] = member(module, name, "function", where)
     if not callable(fn):
         raise BadInputError(f"{place} is {type(fn).__name__}, expected a function of the text of an architecture.")
     return Called(f"train:{place}", lambda arch: fn(space.format(arch)), higher_is_better=higher_is_better, scope=scope)
@@ -48,17 +45,3 @@ def _of_file(path: Path) -> ModuleType:
     except Exception as error:  # whatever the user's code raises
         raise BadInputError(f"importing {path} fails: {type(error).__name__}: {error}.") from error
     return module
-
-
-def _of_name(name: str) -> ModuleType:
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise BadInputError(f"importing {name} fails: {error}.") from error
-        raise BadInputError(f"there is no module {name} in {folder} or among the installed ones.") from error
-    except Exception as error:  # whatever the user's code raises
-        raise BadInputError(f"importing {name} fails: {type(error).__name__}: {error}.") from error

@@ -13,24 +13,14 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
-from untrained.engine.folder import (
-    claim,
-    make,
-    provenance,
-    read_frame,
-    read_json,
-    refuse_other_fields,
-    write_frame,
-    write_json,
-)
+from untrained.engine.folder import Kind, read_frame, refuse_other_fields, write_frame
 from untrained.engine.processes import count_workers, in_processes
-from untrained.errors import RunConflictError
 from untrained.search.rounds import EVALUATIONS, Desk, Job, Row
 from untrained.types import Progress
 
 FORMAT: Final = 1
 _PARTS: Final = "evaluations"
-_FOLDERS: Final = (_PARTS, "scores")
+_KIND: Final = Kind("search", FORMAT, (_PARTS, "scores"))
 _ADVICE: Final = "Choose another --out, or run the same command as before."
 
 
@@ -95,16 +85,10 @@ def open_folder(out: Path, protocol: Mapping[str, Any]) -> None:
     Raises:
         RunConflictError: it is not.
     """
-    path = out / "search.json"
-    calls: list[Any] = []
-    if path.exists():
-        old = read_search(out)
-        refuse_other_fields(out, "a search", old["protocol"], protocol, _ADVICE)
-        calls = old["calls"]
-        make(out, _FOLDERS)
-    else:
-        claim(out, "search", _FOLDERS)
-    write_json(path, {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, provenance()]})
+    stored = _KIND.begin(out)
+    if stored is not None:
+        refuse_other_fields(out, "a search", stored["protocol"], protocol, _ADVICE)
+    _KIND.note(out, stored, protocol)
 
 
 def read_search(out: Path) -> dict[str, Any]:
@@ -113,13 +97,7 @@ def read_search(out: Path) -> dict[str, Any]:
     Raises:
         RunConflictError: no search there, or written by another version of the format.
     """
-    path = out / "search.json"
-    content = read_json(path, "search")
-    whole = isinstance(content, dict) and content.get("format") == FORMAT and {"protocol", "calls"} <= content.keys()
-    if not whole or not isinstance(content["protocol"], dict):
-        raise RunConflictError(f"{path} is not of format {FORMAT}. Choose another --out.")
-    found: dict[str, Any] = content
-    return found
+    return _KIND.read(out)
 
 
 def read_evaluations(out: Path) -> pl.DataFrame:
@@ -143,7 +121,7 @@ def _stored(out: Path) -> dict[int, list[Row]]:
 
 def _unbroken(rows: Sequence[Row]) -> list[Row]:
     """Up to where a step is missing: what comes later is asked for again."""
-    return [row for i, row in enumerate(rows) if row.step == i and rows[i].step == i]
+    return [row for i, row in enumerate(rows) if row.step == i]
 
 
 def _part(out: Path, number: int) -> Path:

@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from untrained.errors import BadInputError, UnknownNameError
@@ -48,31 +49,49 @@ def _imported(text: str, folder: str) -> ModuleSpace:
     place, _, path = text.partition(":")
     if not all(part.isidentifier() for part in [*place.split("."), *path.split(".")]):
         raise BadInputError(f"cannot read {text!r}. Write package.module:object.")
-    found = _module_of(place, folder)
+    found: Any = _module_of(place, folder)
     for part in path.split("."):
-        if not hasattr(found, part):
-            known = [name for name in vars(found) if not name.startswith("_")]
-            raise UnknownNameError.among("object", part, known, f"It must be in {place}.")
-        found = getattr(found, part)
+        found = member(found, part, "object", place)
     space = own_space(found, text)
     space.origin = (text, folder)
     return space
 
 
-def _module_of(place: str, folder: str) -> Any:
+def _module_of(place: str, folder: str) -> ModuleType:
     from untrained.graphs.foreign import seeded
 
+    with seeded(seed_for("import", place)):  # for modules that are built as they are imported
+        return import_place(place, folder)
+
+
+def import_place(place: str, folder: str) -> ModuleType:
+    """The user's module of this name, in a folder or among the installed ones.
+
+    Raises:
+        BadInputError: there is none, or importing it fails.
+    """
     if folder not in sys.path:
         sys.path.insert(0, folder)
     try:
-        with seeded(seed_for("import", place)):  # for modules that are built as they are imported
-            return importlib.import_module(place)
+        return importlib.import_module(place)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{place}.".startswith(f"{error.name}."):
             raise BadInputError(f"importing {place} fails: {error}.") from error
         raise BadInputError(f"there is no module {place} in {folder} or among the installed ones.") from error
     except Exception as error:  # whatever the user's code raises
         raise BadInputError(f"importing {place} fails: {type(error).__name__}: {error}.") from error
+
+
+def member(owner: Any, name: str, kind: str, place: str) -> Any:
+    """What a module or another object of the user's has under a name.
+
+    Raises:
+        UnknownNameError: nothing; the message begins with `kind`.
+    """
+    if not hasattr(owner, name):
+        known = [one for one in vars(owner) if not one.startswith("_")]
+        raise UnknownNameError.among(kind, name, known, f"It must be in {place}.")
+    return getattr(owner, name)
 
 
 def reimported(text: str, folder: str, task: Task) -> ModuleSpace:

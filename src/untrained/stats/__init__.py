@@ -7,6 +7,7 @@ from untrained.stats.ceiling import NoiseCeiling, noise_ceiling, runs_of_duplica
 from untrained.stats.dependent import PairedTest, SteigerTest, paired_kendall, paired_spearman, steiger_z
 from untrained.stats.holm import holm
 from untrained.stats.intervals import Interval, kendall_interval, spearman_interval
+from untrained.stats.normal_scores import normal_scores
 from untrained.stats.partial import partial_kendall, partial_spearman
 from untrained.stats.ranks import concordance, kendall_tau_b, midranks, spearman
 from untrained.stats.top import (
@@ -40,6 +41,7 @@ __all__ = [
     "midranks",
     "ndcg",
     "noise_ceiling",
+    "normal_scores",
     "paired_kendall",
     "paired_spearman",
     "partial_kendall",

@@ -138,7 +138,7 @@ def _draw(frame: pl.DataFrame) -> "Figure":
     axes.set_yticks(range(len(PUBLISHED)), list(PUBLISHED))
     axes.invert_yaxis()
     dress(axes, x="Kendall's tau, undefined scores last")
-    legend(axes)
+    legend(axes, loc="lower right")
     return figure
 
 

@@ -252,8 +252,6 @@ def measures(best: Floats, field: Field, within: float) -> dict[str, Any]:
     curves = dict(zip(CURVES, (median, low, high), strict=True))
     return {
         "final_median": float(median[-1]),
-        "final_q25": float(low[-1]),
-        "final_q75": float(high[-1]),
         "regret_median": float(top - np.median(final)),
         "regret_mean": float(np.mean(top - final)),
         "evaluations_to_within_median": middle if np.isfinite(middle) else None,

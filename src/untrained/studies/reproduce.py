@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 import polars as pl
 
 from untrained.batches import load_batch, make_batch
-from untrained.engine.folder import claim, make, provenance, read_json, write_bytes, write_frame, write_json
+from untrained.engine.folder import Kind, write_bytes, write_frame
 from untrained.engine.store import read_archs, read_run
 from untrained.errors import DataMissingError, RunConflictError, UnknownNameError
 from untrained.spaces import Space, find_space
@@ -24,9 +24,9 @@ from untrained.studies.text import cell
 from untrained.tables import TABLES, Truth, load_truth
 from untrained.types import Batch, Progress
 
-FORMAT: Final = 1
 IMAGES: Final = 256  # of the epsinas paper
 _STUDIES, _SCORES = "studies", "scores"
+_KIND: Final = Kind("reproduce", 1, (_STUDIES, _SCORES), ("paper",))
 _SCHEMA: Final = {
     "paper": pl.String,
     "table": pl.String,
@@ -258,14 +258,7 @@ def _cell(row: dict[str, Any], name: str) -> str:
 
 
 def _open(out: Path, paper: str) -> None:
-    path = out / "reproduce.json"
-    calls: list[Any] = []
-    if path.exists():
-        stored = read_json(path, "reproduce")
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT or stored.get("paper") != paper:
-            raise RunConflictError(f"{path} is not of {paper} and this version of untrained. Choose another --out.")
-        calls = stored.get("calls", [])
-        make(out, [_STUDIES, _SCORES])
-    else:
-        claim(out, "reproduce", [_STUDIES, _SCORES])
-    write_json(path, {"format": FORMAT, "paper": paper, "calls": [*calls, provenance()]})
+    stored = _KIND.begin(out)
+    if stored is not None and stored["protocol"]["paper"] != paper:
+        raise RunConflictError(f"{out} is not of {paper} but of {stored['protocol']['paper']}. Choose another --out.")
+    _KIND.note(out, stored, {"paper": paper})

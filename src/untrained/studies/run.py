@@ -10,17 +10,9 @@ import numpy as np
 import polars as pl
 
 from untrained.engine.asked import asked_batch, asked_space
-from untrained.engine.folder import (
-    claim,
-    make,
-    provenance,
-    read_json,
-    refuse_other_fields,
-    write_bytes,
-    write_frame,
-    write_json,
-)
+from untrained.engine.folder import Kind, refuse_other_fields, write_bytes, write_frame
 from untrained.errors import BadInputError, RunConflictError
+from untrained.parameters import refuse_unknown
 from untrained.report.figure_style import save
 from untrained.spaces import FiniteSpace, Space
 from untrained.studies.base import STUDIES, Context, Parameter, Study, digest, papers_first, rows_with_truth
@@ -28,9 +20,8 @@ from untrained.studies.text import markdown
 from untrained.tables import Truth, load_truth
 from untrained.types import Arch, Batch, Progress
 
-FORMAT: Final = 1
 FIRST: Final = 5000  # of the architectures that the ablations of the epsinas paper are made on
-_PARTS: Final = ("scores",)
+_KIND: Final = Kind("study", 1, ("scores",))
 
 
 @dataclass(frozen=True)
@@ -139,7 +130,7 @@ def read_study(folder: Path | str) -> StudyResult:
         RunConflictError: no study there, one of another version, or one that was not finished.
     """
     path = Path(folder)
-    protocol = _read(path)["protocol"]
+    protocol = _KIND.read(path)["protocol"]
     table = path / "table.parquet"
     try:
         frame = pl.read_parquet(table)
@@ -155,10 +146,8 @@ def checked(name: str, chosen: Study, parameters: Mapping[str, Parameter]) -> di
     Raises:
         BadInputError: one that it does not have, or a value of another kind.
     """
+    refuse_unknown(f"study {name}", parameters, chosen.parameters)
     for key, value in parameters.items():
-        if key not in chosen.parameters:
-            known = ", ".join(f"{k}={v}" for k, v in chosen.parameters.items()) or "none"
-            raise BadInputError(f"study {name} has no parameter {key!r}. Parameters and defaults: {known}.")
         default = chosen.parameters[key]
         several = isinstance(default, tuple)
         kinds = {_kind(one) for one in (default if isinstance(default, tuple) else (default,))}
@@ -223,22 +212,10 @@ def _open(out: Path, protocol: Mapping[str, Any]) -> None:
     Raises:
         RunConflictError: it does not.
     """
-    calls: list[Any] = []
-    if (out / "study.json").exists():
-        stored = _read(out)
+    stored = _KIND.begin(out)
+    if stored is not None:
         advice = "Choose another --out, or run the same command as before."
         for fields in (("study", "space"), tuple(protocol)):  # what differs most is said first
             old, new = ({name: content.get(name) for name in fields} for content in (stored["protocol"], protocol))
             refuse_other_fields(out, "a study", old, new, advice)
-        calls = stored["calls"]
-        make(out, _PARTS)
-    else:
-        claim(out, "study", _PARTS)
-    write_json(out / "study.json", {"format": FORMAT, "protocol": dict(protocol), "calls": [*calls, provenance()]})
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    stored = read_json(folder / "study.json", "study")
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT or not {"protocol", "calls"} <= stored.keys():
-        raise RunConflictError(f"{folder / 'study.json'} is not of this version of untrained. Choose another --out.")
-    return stored
+    _KIND.note(out, stored, protocol)

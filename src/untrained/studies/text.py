@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published_spearman"
 _DIGITS = {PUBLISHED: 2, "coverage": 3, "seconds": 1, "top10_in_top10_percent": 1, "top64_in_top5_count": 0}
+_DIGITS |= {"final_median": 2, "regret_median": 3, "regret_mean": 3}
 
 
 def markdown(result: "StudyResult", study: Study) -> str:
