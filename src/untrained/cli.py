@@ -26,6 +26,7 @@ from untrained.cli_options import (
     console,
     listed_archs,
     progress_bar,
+    put,
     space_and_task,
     truths_of,
 )
@@ -250,8 +251,7 @@ def leaderboard(
         case Format.TABLE:
             stdout = console()
             for board in found.boards:
-                for part in show.board_parts(board):
-                    stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
+                put(stdout, *show.board_parts(board))
 
 
 app.command()(bank)
@@ -292,8 +292,8 @@ def show(
     graph = found.graph(parsed)
     live = simplify(graph)
     stdout = console()
-    stdout.print(found.format(parsed), soft_wrap=True, markup=False, highlight=False)
-    stdout.print(draw.to_text(found.cell(parsed)), soft_wrap=True, markup=False, highlight=False)
+    put(stdout, found.format(parsed))
+    put(stdout, draw.to_text(found.cell(parsed)))
     for label, value in (
         ("parameters", f"{cost.n_params(graph):,} ({cost.n_params(live):,} live)"),
         ("FLOPs", f"{cost.n_flops(graph):,} ({cost.n_flops(live):,} live)"),
@@ -305,7 +305,7 @@ def show(
         stdout.print(f"{label:<12}{value}", soft_wrap=True, highlight=False)
     if out is not None:
         draw.draw_cell(found.cell(parsed), out)
-        stdout.print(f"{'drawing':<12}{out}", soft_wrap=True, markup=False, highlight=False)
+        put(stdout, f"{'drawing':<12}{out}")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from untrained.cli_options import (
     console,
     listed_archs,
     progress_bar,
+    put,
     space_and_task,
 )
 
@@ -81,9 +82,7 @@ def bank(
             found_space, listed, modes=_names(modes) or DEFAULT_MODES, inputs=_names(inputs) or None,
             batch_size=batch_size, task=task, stages=stages, workers=workers, out=out, progress=progress,
         )  # fmt: skip
-    stdout = console()
-    for line in _summary(found, out):
-        stdout.print(line, soft_wrap=True, markup=False, highlight=False)
+    put(console(), *_summary(found, out))
 
 
 def _names(text: str | None) -> list[str]:

@@ -15,6 +15,7 @@ from untrained.cli_options import (
     console,
     listed_archs,
     progress_bar,
+    put,
     space_and_task,
 )
 
@@ -89,21 +90,20 @@ def _show(found: "Calibration") -> None:
     from untrained.calibration.sentences import sentences
 
     stdout = console()
-    stdout.print(
+    put(
+        stdout,
         f"{found.space}: {found.ranking.height:,} networks ranked by {len(found.labels.keys)} labels of "
         f"{found.labels.source} in {found.seconds:.1f} s",
-        soft_wrap=True, markup=False, highlight=False,
-    )  # fmt: skip
+    )
     stdout.print(_models(found))
     best = f"best {min(TOP, found.ranking.height)} of {found.ranking.height:,}, with {found.confidence:.0%} intervals"
     stdout.print(_networks(found, found.ranking.head(TOP).iter_rows(named=True), best))
     if found.next.height:
         stdout.print(_networks(found, found.next.iter_rows(named=True), "to train next, the most telling first"))
     stdout.print(_uses(found))
-    for sentence in sentences(found):
-        stdout.print(f"* {sentence}", soft_wrap=True, markup=False, highlight=False)
+    put(stdout, *[f"* {sentence}" for sentence in sentences(found)])
     if found.ranker is not None:
-        stdout.print(f"\nscores like any proxy: {found.ranker}", soft_wrap=True, markup=False, highlight=False)
+        put(stdout, f"\nscores like any proxy: {found.ranker}")
 
 
 def _models(found: "Calibration") -> "Table":

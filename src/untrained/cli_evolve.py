@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from untrained.cli_options import Format, Workers, console, lines_of, progress_bar, truths_of
+from untrained.cli_options import Format, Workers, console, lines_of, progress_bar, put, truths_of
 from untrained.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -208,17 +208,14 @@ def _print(found: "Discovery") -> None:
     from untrained.report import search_shown as show
 
     stdout = console()
-    for part in show.parts(found):
-        stdout.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
+    put(stdout, *show.parts(found))
     for judged in found.judged:
-        for line in board_shown.board_parts(judged.board):
-            stdout.print(line, soft_wrap=isinstance(line, str), markup=False, highlight=False)
-    for sentence in show.sentences(found):
-        stdout.print(f"* {sentence}", soft_wrap=True, markup=False, highlight=False)
-    stdout.print(
+        put(stdout, *board_shown.board_parts(judged.board))
+    put(stdout, *[f"* {sentence}" for sentence in show.sentences(found)])
+    put(
+        stdout,
         f"\npage                   {found.out / 'champion.md'}\nscores like any proxy  {found.out / 'champion.toml'}",
-        soft_wrap=True, markup=False, highlight=False,
-    )  # fmt: skip
+    )
 
 
 def _terminals(

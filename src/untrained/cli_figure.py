@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from untrained.cli_options import Undefined, console, lines_of, truths_of
+from untrained.cli_options import Undefined, console, lines_of, put, truths_of
 from untrained.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def figure(
             drawn = _leaderboard(run, specs, column, proxies, undefined, measure or Measure.KENDALL)
         case _:
             drawn = _of_one(kind, run, specs, column, proxies, undefined, colour, mark or [], best or 6, log=log)
-    console().print(save(drawn, out), soft_wrap=True, markup=False, highlight=False)
+    put(console(), str(save(drawn, out)))
 
 
 def _of_one(

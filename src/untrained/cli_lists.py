@@ -32,15 +32,16 @@ def proxies(
       untrained proxies naswot
     """
     from untrained.cli_options import console as make_console
+    from untrained.cli_options import put
     from untrained.proxies import NAMED, PROXIES
     from untrained.proxies.base import EXPRESSION
 
     console = make_console()
     if name == EXPRESSION:
-        console.print(_expressions(), soft_wrap=True, markup=False, highlight=False)
+        put(console, _expressions())
         return
     if name is not None:
-        console.print(_page(PROXIES[name]), soft_wrap=True, markup=False, highlight=False)
+        put(console, _page(PROXIES[name]))
         return
     console.print(_table([PROXIES[known] for known in PROXIES]))
     console.print("Several proxies as one: rank(a,b), borda(a,b), mean_rank(a,b), vote(a,b).", highlight=False)
@@ -77,7 +78,7 @@ def operators(
       untrained operators --set eznas
       untrained operators safe_divide
     """
-    from untrained.cli_options import console
+    from untrained.cli_options import console, put
     from untrained.errors import UnknownNameError
     from untrained.programs.operators import OPERATORS, operator_set
 
@@ -87,7 +88,7 @@ def operators(
         return
     if name not in OPERATORS:
         raise UnknownNameError.among("operator", name, OPERATORS, "`untrained operators` lists them.")
-    stdout.print(_operator_page(OPERATORS[name]), soft_wrap=True, markup=False, highlight=False)
+    put(stdout, _operator_page(OPERATORS[name]))
 
 
 def _operator_table(found: "Sequence[Operator]") -> "Table":

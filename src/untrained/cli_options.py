@@ -12,7 +12,7 @@ import typer
 from untrained.errors import BadInputError, DataMissingError, OutOfSpaceError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from untrained.spaces import Space
     from untrained.tables import Truth
@@ -140,6 +140,12 @@ def console(*, stderr: bool = False) -> "Console":
     if not found.is_terminal:
         found.width = max(found.width, 120)  # a file or pipe has no width of its own
     return found
+
+
+def put(console: "Console", *parts: "RenderableType") -> None:
+    """Print texts as they are, without breaking lines, and tables."""
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str), markup=False, highlight=False)
 
 
 @contextmanager

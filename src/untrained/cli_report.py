@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from untrained.cli_options import console, truths_of
+from untrained.cli_options import console, put, truths_of
 
 
 def report(
@@ -46,4 +46,4 @@ def report(
     page = gather(runs, truths_of(against or [], column), title=title, points=points, partial=partial)
     path = write_page(page, out)
     size = path.stat().st_size / 1e6
-    console().print(f"{path}  {size:.2f} MB", soft_wrap=True, markup=False, highlight=False)
+    put(console(), f"{path}  {size:.2f} MB")

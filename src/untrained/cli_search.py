@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from untrained.cli_options import Classes, Format, InputShape, Workers, console, progress_bar, space_and_task
+from untrained.cli_options import Classes, Format, InputShape, Workers, console, progress_bar, put, space_and_task
 
 if TYPE_CHECKING:
     from untrained.report.searching import Searched
@@ -102,13 +102,12 @@ def _print(found: "Searched") -> None:
     from untrained.report import searching_shown as show
 
     stdout = console()
-    stdout.print(show.headline(found), soft_wrap=True, markup=False, highlight=False)
+    put(stdout, show.headline(found))
     if found.best:
         stdout.print(show.best_table(found))
-    for sentence in show.sentences(found):
-        stdout.print(f"* {sentence}", soft_wrap=True, markup=False, highlight=False)
+    put(stdout, *[f"* {sentence}" for sentence in show.sentences(found)])
     if found.out is not None:
-        stdout.print(f"\ncurves  {found.out / 'curves.png'}", soft_wrap=True, markup=False, highlight=False)
+        put(stdout, f"\ncurves  {found.out / 'curves.png'}")
 
 
 def searchers() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from untrained.cli_options import ArchsFile, Format, Sample, Seed, Workers, console, listed_archs, progress_bar
+from untrained.cli_options import ArchsFile, Format, Sample, Seed, Workers, console, listed_archs, progress_bar, put
 from untrained.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def study(
             stdout.print(f"{found.title}: {found.space}", highlight=False)
             stdout.print(_table(found.frame))
             if out is not None:
-                stdout.print(f"table and figure: {out}", soft_wrap=True, markup=False, highlight=False)
+                put(stdout, f"table and figure: {out}")
 
 
 def studies(

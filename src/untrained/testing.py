@@ -2,9 +2,7 @@
 
 Each raises AssertionError, saying what is broken, or returns None:
 
->>> from untrained.search import BoundSearcher, Searcher
-from untrained.seeds import seed_for
-from untrained.spaces import SPACES
+>>> from untrained.spaces import SPACES
 >>> check_space(SPACES["nasbench201"], n=5)
 """
 

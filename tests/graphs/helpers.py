@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from untrained.errors import GraphError
-from untrained.graphs.canonical import commutes
 from untrained.graphs.graph import TRAINABLE, Concat, Graph, GraphBuilder, Node, Sum, Zero
+from untrained.graphs.order import commutes
 from untrained.graphs.recurrent import Recurrent, resized
 from untrained.spaces.nasbench_nlp import SPACE as NLP
 

@@ -12,9 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from untrained.batches import load_batch, make_batch
-from untrained.graphs.canonical import ordered, simplify
+from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import GraphBuilder
 from untrained.graphs.module import GraphModule
+from untrained.graphs.order import ordered
 from untrained.proxies import PROXIES, Network, NoScore
 from untrained.proxies.model import Model
 from untrained.spaces.nasbench201 import SPACE

@@ -9,9 +9,8 @@ operation on equal inputs merges and equality is equality of expressions.
 """
 
 import hashlib
-from functools import lru_cache
 from itertools import permutations
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from untrained.graphs.graph import (
     GELU,
@@ -40,6 +39,8 @@ from untrained.graphs.graph import (
     Zero,
     input_operation,
 )
+from untrained.graphs.labelling import certificate
+from untrained.graphs.order import commutes, expression_digests
 from untrained.graphs.recurrent import Recurrent, resized
 
 N = TypeVar("N", Graph, Recurrent, Graph | Recurrent)
@@ -88,24 +89,8 @@ def _function(graph: Graph, digests: list[bytes]) -> str:
     return _hexdigest(b"".join([digests[i] for i in graph.outputs]))
 
 
-def expression_digests(graph: Graph) -> list[bytes]:
-    """For every node a digest of the whole expression it stands for, summands sorted."""
-    digests: list[bytes] = []
-    for operation, inputs, shape in graph.nodes:
-        parts = [digests[i] for i in inputs]
-        if len(parts) > 1 and commutes(operation):
-            parts.sort()
-        digests.append(hashlib.blake2b(_label(operation, shape).encode() + b"".join(parts), digest_size=16).digest())
-    return digests
-
-
 def _hexdigest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
-
-
-@lru_cache(maxsize=65536)
-def _label(operation: Operation, shape: Shape) -> str:
-    return f"{operation}{shape}"
 
 
 def _merge(graph: Graph) -> Graph:
@@ -249,14 +234,6 @@ def _unordered(graph: Graph, concats: list[int]) -> Graph:
     return Graph(tuple(nodes), graph.outputs)
 
 
-def commutes(operation: Operation) -> bool:
-    """Whether the order of its inputs does not matter; those of a linear layer have weights of their own."""
-    return type(operation) in _COMMUTING or (isinstance(operation, Concat) and not operation.ordered)
-
-
-_COMMUTING = (Sum, Product, Linear)
-
-
 def _fold(graph: Graph, inner: frozenset[int]) -> Graph:
     """Replace every sum in `inner`, where another sum reads it, by its summands."""
     summands: dict[int, tuple[int, ...]] = {}
@@ -347,137 +324,3 @@ def _live_layers(network: Recurrent) -> Recurrent:
     if not any(0 in node.inputs and isinstance(node.operation, Linear) for node in cell.nodes):
         cell, sizes = resized(cell, sizes[-1], sizes[-1]), sizes[-1:] * 2
     return Recurrent(cell, sizes, network.vocabulary, network.steps)
-
-
-# --- canonical labelling -------------------------------------------------------------------------------------------
-
-Certificate = tuple[tuple[tuple[str, tuple[int, ...]], ...], tuple[int, ...]]
-
-
-def certificate(graph: Graph) -> Certificate:
-    """The graph written in a canonical order of its nodes: equal for isomorphic graphs and for no others.
-
-    Colour refinement by the colours of inputs and readers; where nodes stay alike, each is singled out in turn and
-    the least result kept. A candidate whose result equals the first one's is its image under an automorphism, so that
-    its subtree need not be searched: twins cost a refinement each, not a doubling.
-    """
-    readers = graph.consumers()
-    labels = [_label(node.operation, node.shape) for node in graph.nodes]
-    final = {o: i for i, o in enumerate(graph.outputs)}
-    start = _ranks([(label, final.get(i, -1)) for i, label in enumerate(labels)])
-    return _search(graph, readers, labels, _refine(graph, readers, start))
-
-
-def _ranks(signatures: list[Any]) -> list[int]:
-    order = {signature: rank for rank, signature in enumerate(sorted(set(signatures)))}
-    return [order[signature] for signature in signatures]
-
-
-def _refine(graph: Graph, readers: list[list[int]], colours: list[int]) -> list[int]:
-    count = len(set(colours))
-    while count < len(colours):
-        colours = _ranks(
-            [
-                (
-                    colours[i],
-                    tuple(sorted([colours[j] for j in node.inputs])),
-                    tuple(sorted([colours[j] for j in readers[i]])),
-                )
-                for i, node in enumerate(graph.nodes)
-            ]
-        )
-        refined = len(set(colours))
-        if refined == count:
-            break
-        count = refined
-    return colours
-
-
-def _search(graph: Graph, readers: list[list[int]], labels: list[str], colours: list[int]) -> Certificate:
-    tied = _first_tie(colours)
-    if not tied:
-        return _written(graph, labels, colours)
-    branches = [_refine(graph, readers, _singled_out(colours, node)) for node in tied]
-    leaf = _leftmost(graph, readers, labels, branches[0])
-    distinct = [b for b in branches[1:] if _leftmost(graph, readers, labels, b) != leaf]
-    return min(_search(graph, readers, labels, branch) for branch in [branches[0], *distinct])
-
-
-def _leftmost(graph: Graph, readers: list[list[int]], labels: list[str], colours: list[int]) -> Certificate:
-    while tied := _first_tie(colours):
-        colours = _refine(graph, readers, _singled_out(colours, tied[0]))
-    return _written(graph, labels, colours)
-
-
-def _first_tie(colours: list[int]) -> list[int]:
-    members: dict[int, list[int]] = {}
-    for node, colour in enumerate(colours):
-        members.setdefault(colour, []).append(node)
-    return min(((c, m) for c, m in members.items() if len(m) > 1), default=(0, []))[1]
-
-
-def _singled_out(colours: list[int], node: int) -> list[int]:
-    return [2 * colour + (i != node and colour == colours[node]) for i, colour in enumerate(colours)]
-
-
-def _written(graph: Graph, labels: list[str], colours: list[int]) -> Certificate:
-    order = sorted(range(len(colours)), key=colours.__getitem__)
-    place = {node: rank for rank, node in enumerate(order)}
-    rows = []
-    for i in order:
-        inputs = [place[j] for j in graph.nodes[i].inputs]
-        rows.append((labels[i], tuple(sorted(inputs) if commutes(graph.nodes[i].operation) else inputs)))
-    return tuple(rows), tuple([place[o] for o in graph.outputs])
-
-
-# --- one order of the nodes for all ways to write a network -------------------------------------------------------
-
-
-def ordered(graph: Graph) -> Graph:
-    """The same network with its nodes in an order that does not depend on how it was written.
-
-    Depth first from the outputs; among inputs that commute those come first whose digest of what they compute is least,
-    then of what reads them. Equal networks give equal graphs: what is drawn or added node by node is then the same for
-    all of them, to the last bit. (Only a partial sum that something else reads may be associated in two ways.)
-
-    >>> from untrained.graphs.graph import GraphBuilder
-    >>> def one(first, second):
-    ...     b = GraphBuilder((3, 8, 8))
-    ...     branches = [b.conv(b.input, 4, kernel=kernel) for kernel in (first, second)]
-    ...     return b.build([b.sum(branches)])
-    >>> ordered(one(1, 3)) == ordered(one(3, 1)), one(1, 3) == one(3, 1)
-    (True, False)
-    """
-    below = expression_digests(graph)
-    above = _reader_digests(graph, below)
-    place = {i: i for i in range(graph.n_inputs)}
-    nodes = list(graph.nodes[: graph.n_inputs])
-    for output in graph.outputs:
-        todo = [output]
-        while todo:
-            current = todo[-1]
-            operation, inputs, shape = graph.nodes[current]
-            missing = [i for i in inputs if i not in place]
-            if current in place:
-                todo.pop()
-            elif missing:
-                todo.append(min(missing, key=lambda i: (below[i], above[i])) if commutes(operation) else missing[0])
-            else:
-                places = [place[i] for i in inputs]
-                place[todo.pop()] = len(nodes)
-                nodes.append(Node(operation, tuple(sorted(places) if commutes(operation) else places), shape))
-    return Graph(tuple(nodes), tuple([place[o] for o in graph.outputs]))
-
-
-def _reader_digests(graph: Graph, below: list[bytes]) -> list[bytes]:
-    """For every node a digest of all that reads it, up to the outputs."""
-    notes: list[list[bytes]] = [[] for _ in graph.nodes]
-    digests = [b""] * len(graph.nodes)
-    for number, output in enumerate(graph.outputs):
-        notes[output].append(b"output%d" % number)
-    for i in range(len(graph.nodes) - 1, -1, -1):
-        digests[i] = hashlib.blake2b(b"".join(sorted(notes[i])), digest_size=16).digest()
-        operation, inputs, _ = graph.nodes[i]
-        for slot, source in enumerate(inputs):
-            notes[source].append(below[i] + digests[i] + (b"" if commutes(operation) else b"%d" % slot))
-    return digests

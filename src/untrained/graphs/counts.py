@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from untrained.graphs import cost
-from untrained.graphs.canonical import commutes, pruned, simplify
+from untrained.graphs.canonical import pruned, simplify
 from untrained.graphs.graph import (
     GELU,
     TRAINABLE,
@@ -40,6 +40,7 @@ from untrained.graphs.graph import (
     Truncate,
     Zero,
 )
+from untrained.graphs.order import commutes
 from untrained.graphs.recurrent import Recurrent
 
 __all__ = [

@@ -4,17 +4,15 @@ Every value of the graph becomes a list of (plane, multiplicity) pairs. A plane 
 what is point-wise in a stored plane is kept as a term and folded into whoever reads it. See docs/width1.md.
 """
 
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from untrained.errors import GraphError
 from untrained.graphs import kernels
-from untrained.graphs.canonical import commutes, simplify
+from untrained.graphs.canonical import simplify
 from untrained.graphs.graph import (
     AvgPool,
     BatchNorm,
@@ -26,7 +24,6 @@ from untrained.graphs.graph import (
     Linear,
     MaxPool,
     Node,
-    Operation,
     ReLU,
     ReLU6,
     Shape,
@@ -34,6 +31,20 @@ from untrained.graphs.graph import (
     Sum,
     Truncate,
     Zero,
+)
+from untrained.graphs.order import expressions
+from untrained.graphs.planes import (
+    Plane,
+    PlaneSum,
+    Rectified,
+    Shifted,
+    Term,
+    Value,
+    check_windows,
+    first_channels,
+    joined,
+    plane_at,
+    unshifted,
 )
 from untrained.graphs.vectors import as_maps
 
@@ -79,53 +90,7 @@ def ends_pooled(graph: Graph) -> bool:
     return all(len(node.shape) == 1 or vectors.isdisjoint(node.inputs) for node in graph.nodes[first:])
 
 
-class Term(NamedTuple):
-    """A point-wise function of a stored plane: relu, times weight and multiplicity, batch norm, relu."""
-
-    plane: int
-    rectified: bool = False
-    weighted: bool = False
-    multiplicity: int = 1
-    norm: int = -1
-    rectified_after: bool = False
-    fan_in: int = 0  # see `Lowering._fan_in`
-
-
-@dataclass(slots=True, eq=False)
-class _Sum:
-    """A plane that is a sum of terms, each some times, and what reads its rows as they are computed.
-
-    Without terms it is the stored `plane` itself, read once more.
-    """
-
-    size: tuple[int, int]
-    terms: list[tuple[Term, int]]
-    plane: int = -1  # where it is stored; -1 while only its readers see it
-    rectified: "_Rectified | None" = None
-    windows: list[tuple[int, ...]] = field(default_factory=list)
-    statistics: list[tuple[int, ...]] = field(default_factory=list)
-    mean: int = -1
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rectified:
-    """ReLU of a sum, kept apart so that a convolution can read it without storing it."""
-
-    of: _Sum
-
-
-@dataclass(frozen=True, slots=True)
-class _Shifted:
-    """A plane moved up and to the left; only windows can begin there, and find zeros behind it as in padding."""
-
-    of: "Plane"
-    up: int
-    left: int
-
-
 _ONE_POSITION = MaxPool((1, 1), (1, 1), (0, 0))
-Plane = Term | _Sum | _Rectified | _Shifted
-Value = list[tuple[Plane | None, int]]  # planes with multiplicities, None for zeros; they add up to the channels
 
 
 class Lowering:
@@ -134,13 +99,13 @@ class Lowering:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.sizes: list[tuple[int, int]] = []  # of each stored plane
-        self.sums: list[_Sum] = []  # in the order in which they run
-        self.writers: dict[int, _Sum] = {}  # of stored planes: the sum that sweeps over them
-        self.window_of: dict[int, tuple[_Sum, int]] = {}  # of window planes: where they are written
+        self.sums: list[PlaneSum] = []  # in the order in which they run
+        self.writers: dict[int, PlaneSum] = {}  # of stored planes: the sum that sweeps over them
+        self.window_of: dict[int, tuple[PlaneSum, int]] = {}  # of window planes: where they are written
         self.norms: dict[tuple[Term, bool], int] = {}  # of terms that are normalised: where their scale and shift are
         self.n_norms = 0
         self.n_means = 0
-        self.expressions, self.order = _expressions(graph)
+        self.expressions, self.order = expressions(graph)
 
     def program(self) -> Program:
         """The program of the first output under constant weights."""
@@ -199,11 +164,11 @@ class Lowering:
                 return [(None, shape[0])]
             case Concat(ordered):
                 order = inputs if ordered else sorted(inputs, key=self.order.__getitem__)
-                return _joined([pair for i in order for pair in values[i]])
+                return joined([pair for i in order for pair in values[i]])
             case Truncate(channels):
-                return _first(values[inputs[0]], channels)
+                return first_channels(values[inputs[0]], channels)
             case Shift(up, left):
-                return [(plane and _Shifted(plane, up, left), m) for plane, m in values[inputs[0]]]
+                return [(plane and Shifted(plane, up, left), m) for plane, m in values[inputs[0]]]
             case AvgPool() | MaxPool():
                 return [(plane and self._pool(operation, plane, shape), m) for plane, m in values[inputs[0]]]
             case GlobalAvgPool():
@@ -225,27 +190,27 @@ class Lowering:
         """The plane as a point-wise function of a stored one."""
         if isinstance(plane, Term):
             return plane
-        if isinstance(plane, _Shifted):
+        if isinstance(plane, Shifted):
             raise GraphError("under constant weights, only convolutions can read a shifted map")
-        rectified = isinstance(plane, _Rectified)
-        total = plane.of if isinstance(plane, _Rectified) else plane
+        rectified = isinstance(plane, Rectified)
+        total = plane.of if isinstance(plane, Rectified) else plane
         if total.plane < 0:
             total.plane = self._stored(total.size).plane
             self.writers[total.plane] = total
         return Term(total.plane, rectified=rectified)
 
-    def _add(self, terms: list[tuple[Term, int]], size: tuple[int, int]) -> _Sum:
-        total = _Sum(size, terms)
+    def _add(self, terms: list[tuple[Term, int]], size: tuple[int, int]) -> PlaneSum:
+        total = PlaneSum(size, terms)
         self.sums.append(total)
         return total
 
-    def _sweep(self, plane: Plane) -> tuple[_Sum, bool]:
+    def _sweep(self, plane: Plane) -> tuple[PlaneSum, bool]:
         """A sum whose rows, rectified or not, are the plane's."""
-        if isinstance(plane, _Sum):
+        if isinstance(plane, PlaneSum):
             return plane, False
-        if isinstance(plane, _Rectified):
+        if isinstance(plane, Rectified):
             return plane.of, True
-        if isinstance(plane, _Shifted):
+        if isinstance(plane, Shifted):
             raise GraphError("under constant weights, only convolutions can read a shifted map")
         if plane.norm >= 0 or plane.weighted or plane.rectified_after:
             return self._add([(plane, 1)], self.sizes[plane.plane]), False
@@ -257,22 +222,22 @@ class Lowering:
 
     def _relu(self, plane: Plane) -> Plane:
         match plane:
-            case _Sum():
-                plane.rectified = plane.rectified or _Rectified(plane)
+            case PlaneSum():
+                plane.rectified = plane.rectified or Rectified(plane)
                 return plane.rectified
             case Term(norm=-1, weighted=False):
                 return plane._replace(rectified=True)
             case Term():
                 return plane._replace(rectified_after=True)
-            case _Shifted(of, up, left):
-                return _Shifted(self._relu(of), up, left)
+            case Shifted(of, up, left):
+                return Shifted(self._relu(of), up, left)
             case _:
                 return plane
 
     def _relu6(self, plane: Plane, shape: Shape) -> Plane:
         """Stored, as a window of one position: terms know a floor and no ceiling."""
-        if isinstance(plane, _Shifted):
-            return _Shifted(self._relu6(plane.of, shape), plane.up, plane.left)
+        if isinstance(plane, Shifted):
+            return Shifted(self._relu6(plane.of, shape), plane.up, plane.left)
         return self._windowed(kernels.RELU6, _ONE_POSITION, (1, 1), plane, 1, shape)
 
     def _norm(self, plane: Plane, kept: bool = True) -> Plane:
@@ -310,7 +275,7 @@ class Lowering:
         for end in ends:
             terms: dict[Term, int] = {}
             for i in inputs:
-                plane = _plane_at(values[i], start)
+                plane = plane_at(values[i], start)
                 if plane is not None:
                     term = self._term(plane)
                     terms[term] = terms.get(term, 0) + 1
@@ -332,7 +297,7 @@ class Lowering:
                 for plane, m in value
             ]
         fan_in = self._fan_in(channels * taps)
-        live, up, left = _unshifted(value)
+        live, up, left = unshifted(value)
         if not live:
             return [(None, conv.out_channels)]
         if conv.kernel == (1, 1) and conv.stride == (1, 1) and conv.padding == (0, 0) and not (up or left):
@@ -346,7 +311,7 @@ class Lowering:
             size = self.sizes[self._term(plane).plane]
             plane, multiplicity = self._add([(self._term(p), m) for p, m in live], size), 1
         if up or left:
-            plane = _Shifted(plane, up, left)
+            plane = Shifted(plane, up, left)
         window = self._windowed(kernels.CONV, conv, conv.dilation, plane, multiplicity, shape, fan_in)
         return [(window, conv.out_channels)]
 
@@ -358,11 +323,11 @@ class Lowering:
         return term
 
     def _pool(self, pool: AvgPool | MaxPool, plane: Plane, shape: Shape) -> Plane:
-        if isinstance(plane, _Shifted):
+        if isinstance(plane, Shifted):
             raise GraphError("under constant weights, a pool of a shifted map is not supported")
         if isinstance(pool, AvgPool):
             kind = kernels.AVG_POOL_PADDED if pool.count_padding else kernels.AVG_POOL
-            if isinstance(plane, _Rectified) or (isinstance(plane, Term) and plane.rectified):
+            if isinstance(plane, Rectified) or (isinstance(plane, Term) and plane.rectified):
                 term = self._term(plane)  # the kernel averages rows as they are, so these must be rectified ones
                 plane = self._add([(term, 1)], self.sizes[term.plane])
             return self._windowed(kind, pool, (1, 1), plane, 1, shape)
@@ -381,7 +346,7 @@ class Lowering:
         fan_in: int = 0,
     ) -> Term:
         padding = window.padding
-        if isinstance(plane, _Shifted):  # windows begin later, as if there were less than no padding
+        if isinstance(plane, Shifted):  # windows begin later, as if there were less than no padding
             if padding != (0, 0):
                 raise GraphError("under constant weights, a padded window on a shifted map is not supported")
             padding = -plane.up, -plane.left
@@ -458,90 +423,3 @@ class Lowering:
             for term, _ in total.terms:
                 last[term.plane] = step
         return last
-
-
-def _expressions(graph: Graph) -> tuple[list[int], list[tuple[int, int]]]:
-    """For every node a number that equal expressions share, and a place in an order of expressions.
-
-    The order, deepest first, then by a hash, does not depend on how the graph was written. Operations hash alike in
-    every process, since they hold nothing but whole numbers.
-    """
-    known: dict[tuple[Operation, Shape, tuple[int, ...]], int] = {}
-    numbers: list[int] = []
-    order: list[tuple[int, int]] = []  # minus the longest path from an input, and the hash
-    for operation, inputs, shape in graph.nodes:
-        if len(inputs) == 1:
-            (source,) = inputs
-            number = known.setdefault((operation, shape, (numbers[source],)), len(known))
-            height, digest = order[source]
-            order.append((height - 1, hash((operation, shape, digest))))
-        else:
-            parts = [numbers[i] for i in inputs]
-            digests = [order[i][1] for i in inputs]
-            if commutes(operation):
-                parts.sort()
-                digests.sort()
-            number = known.setdefault((operation, shape, tuple(parts)), len(known))
-            height = min([order[i][0] for i in inputs], default=1) - 1
-            order.append((height, hash((operation, shape, tuple(digests)))))
-        numbers.append(number)
-    return numbers, order
-
-
-def check_windows(
-    window: Conv | AvgPool | MaxPool,
-    size: tuple[int, ...],
-    shape: Shape,
-    padding: tuple[int, int],
-    dilation: tuple[int, int],
-) -> None:
-    """Refuse windows that hold nothing but padding."""
-    if not all(map(_meets, size, shape[1:], window.kernel, window.stride, padding, dilation)):
-        raise GraphError(f"{window} has windows that lie wholly in the padding")
-
-
-@cache
-def _meets(size: int, count: int, kernel: int, stride: int, padding: int, dilation: int) -> bool:
-    """Whether every window holds at least one element that is not padding."""
-    starts = [i * stride - padding for i in range(count)]
-    return all(any(0 <= start + k * dilation < size for k in range(kernel)) for start in starts)
-
-
-def _first(value: Value, channels: int) -> Value:
-    """The pairs of the first channels."""
-    result: Value = []
-    for plane, multiplicity in value:
-        if channels > 0:
-            result.append((plane, min(multiplicity, channels)))
-        channels -= multiplicity
-    return result
-
-
-def _unshifted(value: Value) -> tuple[list[tuple[Plane, int]], int, int]:
-    """The planes that are not zero, and how many rows and columns all of them are without."""
-    live = [(plane, m) for plane, m in value if plane is not None]
-    if not any(isinstance(plane, _Shifted) for plane, _ in live):
-        return live, 0, 0
-    shifts = {(plane.up, plane.left) if isinstance(plane, _Shifted) else (0, 0) for plane, _ in live}
-    if len(shifts) > 1:
-        raise GraphError("under constant weights, a convolution can only read channels that are shifted alike")
-    return [(plane.of, m) for plane, m in live if isinstance(plane, _Shifted)], *shifts.pop()
-
-
-def _plane_at(value: Value, channel: int) -> Plane | None:
-    for plane, multiplicity in value:
-        channel -= multiplicity
-        if channel < 0:
-            return plane
-    raise GraphError("a summand has too few channels")
-
-
-def _joined(value: Value) -> Value:
-    """Merge neighbours that are the same plane."""
-    result: Value = []
-    for plane, multiplicity in value:
-        if result and result[-1][0] == plane:
-            result[-1] = plane, result[-1][1] + multiplicity
-        else:
-            result.append((plane, multiplicity))
-    return result

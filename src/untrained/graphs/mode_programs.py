@@ -35,7 +35,8 @@ from untrained.graphs.graph import (
     Sum,
     Zero,
 )
-from untrained.graphs.lowering import Lowering, Plane, Term, Value, check_windows, ends_pooled
+from untrained.graphs.lowering import Lowering, ends_pooled
+from untrained.graphs.planes import Plane, Term, Value, check_windows
 from untrained.graphs.vectors import as_maps
 
 RECTIFIERS = (ReLU, ReLU6, SiLU, GELU, Hardswish, LeakyReLU)  # what a mode may switch off

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from untrained.errors import GraphError
 from untrained.graphs import recurrent_kernels as kernels
-from untrained.graphs.canonical import commutes, width1_cell
+from untrained.graphs.canonical import width1_cell
 from untrained.graphs.graph import (
     Blend,
     Graph,
@@ -35,6 +35,7 @@ from untrained.graphs.graph import (
     Tanh,
     Zero,
 )
+from untrained.graphs.order import commutes
 from untrained.graphs.recurrent import Recurrent
 from untrained.types import Batch, Embedding
 

@@ -27,12 +27,13 @@ from untrained.page.parts import (
     stored_interval,
 )
 from untrained.page.score_run import ScoreRun, read_score_run
+from untrained.page.stored import same_space
 from untrained.proxies.champion import Champion, bound_champion, read_champion
 from untrained.report.discovery import CHAMPION, KIND, RANDOM
 from untrained.report.formulas import is_long, short
 from untrained.report.search_shown import about_champion
 from untrained.report.search_worlds import need_evolve
-from untrained.spaces import Space, find_space
+from untrained.spaces import Space
 
 if TYPE_CHECKING:
     from untrained.evolve.run import Found
@@ -82,13 +83,8 @@ def read_discovery(folder: Path) -> StoredDiscovery:
     content = KIND.read(folder)
     spaces = []
     for about in content["protocol"]["spaces"]:
-        space = find_space(about["name"])
-        if about["version"] != space.version:
-            raise RunConflictError(
-                f"{folder} is of version {about['version']} of {space.name}, and this installation has "
-                f"{space.version}. Run the discovery again in another --out."
-            )
-        spaces.append(space)
+        advice = "Run the discovery again in another --out."
+        spaces.append(same_space(folder, about["name"], about["version"], advice))
     for name in ("champion.toml", "judgement.json", "search/found.json", "search/history.parquet"):
         if not (folder / name).is_file():
             raise RunConflictError(f"{folder} is half-written: it has no {name} yet. {_FINISH}")

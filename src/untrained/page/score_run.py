@@ -28,9 +28,10 @@ from untrained.page.parts import (
     provenance_facts,
     share,
 )
+from untrained.page.stored import same_space
 from untrained.report.compare import Comparison, Scores, rows_of_run, scores_of_rows
 from untrained.report.leaderboard import BASELINE, Board, Entry, board
-from untrained.spaces import Space, find_space
+from untrained.spaces import Space
 from untrained.stats import Agreement, NoiseCeiling
 from untrained.tables import Truth
 
@@ -73,12 +74,8 @@ def read_score_run(folder: Path, *, partial: bool = False) -> ScoreRun:
     """
     content = read_run(folder)
     protocol = content["protocol"]
-    space = find_space(protocol["space"])
-    if protocol.get("space_version") != space.version:
-        raise RunConflictError(
-            f"{folder} is of version {protocol.get('space_version')} of {space.name}, and this installation has "
-            f"{space.version}. Score its architectures again into another folder."
-        )
+    advice = "Score its architectures again into another folder."
+    same_space(folder, protocol["space"], protocol.get("space_version"), advice)
     if not (folder / "archs.parquet").is_file():
         raise RunConflictError(f"{folder} is half-written: it has no architectures yet. Run its command again.")
     rows = rows_of_run(folder)

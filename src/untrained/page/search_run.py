@@ -12,9 +12,10 @@ from untrained.errors import RunConflictError
 from untrained.page.drawings import Series, chart, legend
 from untrained.page.parts import Cell, Column, Part, Picture, Section, Table, count, general, protocol_facts
 from untrained.page.parts import provenance_facts as provenance
+from untrained.page.stored import same_space
 from untrained.search.curves import CURVES
 from untrained.search.run import FORMAT, read_search
-from untrained.spaces import Space, find_space
+from untrained.spaces import Space
 
 _TITLES: Final = {
     "best": "best so far",
@@ -57,12 +58,8 @@ def read_search_folder(folder: Path) -> StoredSearch:
     """
     content = read_search(folder)
     protocol = content["protocol"]
-    space = find_space(protocol["space"])
-    if protocol.get("space_version") != space.version:
-        raise RunConflictError(
-            f"{folder} is of version {protocol.get('space_version')} of {space.name}, and this installation has "
-            f"{space.version}. Search again in another --out."
-        )
+    advice = "Search again in another --out."
+    space = same_space(folder, protocol["space"], protocol.get("space_version"), advice)
     for name in ("found.json", "curves.parquet"):
         if not (folder / name).is_file():
             raise RunConflictError(

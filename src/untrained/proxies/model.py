@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from untrained.graphs.canonical import ordered, simplify
+from untrained.graphs.canonical import simplify
 from untrained.graphs.foreign import BATCH_NORMS, training_flags
 from untrained.graphs.graph import Graph, Linear, Zero
 from untrained.graphs.module import GraphModule, RecurrentModule
+from untrained.graphs.order import ordered
 from untrained.graphs.recurrent import Recurrent
 from untrained.proxies.base import NoScore
 from untrained.proxies.initialise import DENSE, draw

@@ -168,7 +168,7 @@ def run_search(
 
     >>> found = run_search("nasbench201", "random_search", objective="maximise:params", budget=20, seed=1, workers=1)
     >>> found.best[0].values
-    (1074266.0,)
+    (830426.0,)
     """
     where = find_space(space) if isinstance(space, str) else space
     folder = None if out is None else Path(out)

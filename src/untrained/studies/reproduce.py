@@ -14,7 +14,7 @@ import polars as pl
 
 from untrained.batches import load_batch, make_batch
 from untrained.engine.folder import Kind, write_bytes, write_frame
-from untrained.engine.store import read_run
+from untrained.engine.store import read_archs, read_run
 from untrained.errors import DataMissingError, RunConflictError, UnknownNameError
 from untrained.spaces import Space, find_space
 from untrained.studies.base import digest, rows_with_truth
@@ -197,7 +197,15 @@ def _protocol(result: StudyResult, truth: str) -> str:
     images = f"{batch['name']}, {batch['n']} images" if batch else "the space's own made-up batch"
     if batch is None and about["batch_size"]:
         images += f" of {about['batch_size']}"
+    ready = [f"{Path(run).name} ({_seen(run)})" for run in about["scores"]]
+    images += f"; other scores from {', '.join(ready)}" if ready else ""
     return f"Ours: study {result.name}, {about['archs']['n']:,} architectures; {images}; truth: {truth}."
+
+
+def _seen(run: str) -> str:
+    """What the networks of a run were scored on, and how many there are."""
+    batch = _protocol_of(run)["batch"]
+    return f"{len(read_archs(Path(run))):,} architectures on {batch['name']}, {batch['n']} images"
 
 
 def _compared(table: PublishedTable, frame: pl.DataFrame, truth: str) -> Iterator[dict[str, Any]]:
