@@ -19,7 +19,7 @@ from untrained.spaces import SPACES
 from untrained.spaces.nasbench101 import SPACE as NASBENCH101
 from untrained.studies import STUDIES, read_study, study
 from untrained.studies.published import beside, published_tables
-from untrained.studies.reproduce import Reproduction, reproduce
+from untrained.studies.reproduce import Reproduction, named_tables, reproduce
 from untrained.tables import Truth
 
 WRITTEN = "eznas_darts(parts=written)"
@@ -207,3 +207,15 @@ def test_eznas_takes_scores_that_are_there(tmp_path: Path, truth: Truth) -> None
 def test_a_sample_is_no_larger_than_what_there_is(tmp_path: Path, truth: Truth) -> None:
     with pytest.raises(BadInputError, match="cannot draw 1000 of 38"):
         study("weight_search", "nasbench201", truth, sample=1000)
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (["nas-bench-101"], ["NAS-Bench-101"]),
+        (["bench-101"], ["NAS-Bench-101", "Constants, NAS-Bench-101"]),
+        (["inputs", "NAS-Bench-101"], ["NAS-Bench-101", "Inputs"]),
+    ],
+)
+def test_a_whole_name_means_that_table_alone(asked: list[str], found: list[str]) -> None:
+    assert [table.name for table in named_tables(published_tables("epsinas"), asked)] == found

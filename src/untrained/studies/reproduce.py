@@ -97,7 +97,7 @@ def reproduce(
         real: real images, of which the first 256 are used (16 for EZNAS); a file, a named batch, or a batch. Without,
             the spaces' own made-up images stand in for them, and that is said.
         scores: run folders with scores of rivals, or of what takes long.
-        only: parts of the names of the tables to make, whatever their case; all if none is given.
+        only: names of the tables to make, or parts of names, whatever their case; all if none is given.
         sample: how many architectures of each truth to draw, for a first look.
         workers: as in `score`.
         watch: told what is made next, returns what is told of its progress.
@@ -113,7 +113,7 @@ def reproduce(
         if name not in known:
             raise UnknownNameError.among("truth", name, known, f"The tables of {paper} need: {', '.join(known)}.")
     folder = Path(out)
-    chosen = [table for table in tables if not only or any(part.lower() in table.name.lower() for part in only)]
+    chosen = named_tables(tables, only) if only else tables
     if not chosen:
         named = "; ".join(table.name for table in tables)
         raise UnknownNameError(f"no table of {paper} is named like {', '.join(only)}. There are: {named}.")
@@ -143,6 +143,16 @@ def reproduce(
     write_frame(folder / "reproduce.parquet", found.frame)
     write_bytes(folder / "reproduce.md", found.markdown().encode())
     return found
+
+
+def named_tables(tables: Sequence[PublishedTable], names: Sequence[str]) -> list[PublishedTable]:
+    """Those that are called so, or of a name that none has those that have it in theirs."""
+    whole = {table.name.lower() for table in tables}
+    asked = {name.lower() for name in names}
+    parts = asked - whole
+    return [
+        table for table in tables if table.name.lower() in asked or any(part in table.name.lower() for part in parts)
+    ]
 
 
 def truth_of(table: PublishedTable, given: Given) -> tuple[Truth, str]:
