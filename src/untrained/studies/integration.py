@@ -13,9 +13,9 @@ says how many of the networks that were trained have no score. Their best is ove
 each by itself, and so is ours. Their seed (`random.seed = 21`) sets nothing; ours are those of `untrained search`,
 the same for all variants, so that searches without warm-up begin with the same networks.
 
-`evaluations_to_within` is the number of networks trained until the best is within so many units of the truth (half a
-point: 0.5 of percents, 0.005 of fractions) of the best that there is; its median is empty where fewer than half of the
-rounds get there.
+`evaluations_to_within` is the number of networks trained until the best is within so many units of the truth (0.5:
+half a point) of the best that there is; its median is empty where fewer than half of the rounds get there. Truths that
+are fractions are taken as percent.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,7 +123,8 @@ def _field(context: Context) -> Field:
         raise BadInputError(f"study {context.name}: {len(archs)} architectures have a truth and a guide, 2 are needed.")
     higher = truth.higher_is_better
     known = Known(guide or truth.source, {arch: told[arch] for arch in archs}, higher_is_better=higher)
-    return Field(context.space, archs, {arch: test[arch] for arch in archs}, known, higher, parse)
+    points = 100.0 if truth.unit == "fraction" else 1.0  # what tables and figures are in
+    return Field(context.space, archs, {arch: points * test[arch] for arch in archs}, known, higher, parse)
 
 
 def _by_arch(parse: Parse, truth: Truth) -> dict[Arch, float]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published_spearman"
 _DIGITS = {PUBLISHED: 2, "coverage": 3, "seconds": 1, "top10_in_top10_percent": 1, "top64_in_top5_count": 0}
-_DIGITS |= {"final_median": 2, "regret_median": 3, "regret_mean": 3}
+_DIGITS |= {"final_median": 2, "regret_median": 3, "regret_mean": 3, "evaluated_undefined_percent": 1}
 
 
 def markdown(result: "StudyResult", study: Study) -> str:
@@ -64,6 +64,12 @@ _SHORT = {  # headings that fit a terminal
     "top10_in_top10_percent": "top10 %",
     "top64_in_top5_count": "top64",
     "seconds": "s",
+    "evaluated_undefined_percent": "undef. %",
+    "final_median": "best",
+    "regret_median": "regret",
+    "regret_mean": "mean",
+    "evaluations_to_within_median": "trained",
+    "reached_within_percent": "reached %",
     PUBLISHED: "published",
 }
 
