@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,26 @@ from untrained.errors import BadInputError, RunConflictError, UnknownNameError
 from untrained.spaces import SPACES
 from untrained.spaces.nasbench101 import SPACE as NASBENCH101
 from untrained.studies import STUDIES, read_study, study
-from untrained.studies.published import beside, published_tables
+from untrained.studies.published import PublishedTable, beside, published_tables
 from untrained.studies.reproduce import Reproduction, reproduce
 from untrained.tables import Truth
 
 WRITTEN = "eznas_darts(parts=written)"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_drawn_weights() -> Iterator[None]:
+    """Full networks with drawn weights take most of the time: 4 cells have them here, in place of 200."""
+
+    def fewer(paper: str) -> tuple[PublishedTable, ...]:
+        return tuple([
+            replace(table, parameters={**table.parameters, "cells": 4}) if table.study == "initialisations" else table
+            for table in published_tables(paper)
+        ])  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["untrained.studies.reproduce"], "published_tables", fewer)
+        yield
 
 
 @pytest.fixture(scope="module")
