@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--paper", choices=TRUTHS, action="append", help="both if not given")
     parser.add_argument("--scores", type=Path, action="append", default=[])
+    parser.add_argument("--only", action="append", default=[], help="part of a table's name")
     parser.add_argument("--sample", type=int, help="a first look")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"))
@@ -76,6 +77,7 @@ def main() -> None:
             truths={name: truth(arguments.folder, *about) for name, *about in TRUTHS[paper]},
             real=images(arguments.folder),
             scores=arguments.scores,
+            only=arguments.only,
             sample=arguments.sample,
             workers=arguments.workers,
             watch=lambda table: lambda done, n: print(f"\r{table}: {done:,}/{n:,} ", end="", flush=True),

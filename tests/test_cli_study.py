@@ -92,18 +92,31 @@ def test_reproduce_prints_figures_beside_ours_and_what_is_missing(
     command: Command, truth: Path, in_folder: Path
 ) -> None:
     given = f"nasbench201_cifar10={truth}:acc"
-    asked = ("reproduce", "epsinas", "--truth", given, "--out", "made", "--sample", 3, "--workers", 1)
+    asked = (
+        "reproduce",
+        "epsinas",
+        "--truth",
+        given,
+        "--out",
+        "made",
+        "--sample",
+        6,
+        "--workers",
+        1,
+        "--only",
+        "inputs",
+    )
     ran = command(*asked, "--format", "json")
     assert ran.code == 0, ran.err
     text = (in_folder / "made" / "reproduce.md").read_text()
     assert "| real | spearman | 0.87 | - |" in text
     assert "Needs real images: --real BATCH." in text
-    assert "untrained data fetch nasbench101_only108" in text
+    assert "NAS-Bench-101" not in text
     wanted = ("Inputs", "grey_ramp", "n_defined")
     rows = json.loads(ran.out)["rows"]
     (ramp,) = [row for row in rows if (row["table"], row["row"], row["measure"]) == wanted]
     assert ramp["published"] == 2957
-    assert ramp["n_total"] == 3
+    assert ramp["n_total"] == 6
     for bad, message in (
         ("nasbench201_cifar10", "cannot read --truth"),
         (f"nasbench201={truth}:acc", "unknown truth 'nasbench201'"),

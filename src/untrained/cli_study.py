@@ -128,6 +128,9 @@ def reproduce(
         str | None, typer.Option(help="Real images: cifar10:train and the like, or a file.", show_default=False)
     ] = None,
     scores: Scores = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Part of the name of a table; all tables if not given. May be repeated.")
+    ] = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="Draw this many architectures of each truth, for a first look.")
     ] = None,
@@ -141,6 +144,7 @@ def reproduce(
     Examples:
       untrained reproduce epsinas --out reproduced/epsinas
       untrained reproduce epsinas --truth nasbench201_cifar100=truth.csv:acc --real images.npy --out reproduced/epsinas
+      untrained reproduce epsinas --only inputs --only best --sample 1000 --out first
       untrained reproduce eznas --real cifar10:train --scores runs/eznas --out reproduced/eznas
     """
     from untrained.studies.reproduce import reproduce as run
@@ -154,7 +158,15 @@ def reproduce(
             return progress
 
         found = run(
-            paper, out, truths=truths, real=real, scores=scores or (), sample=sample, workers=workers, watch=watch
+            paper,
+            out,
+            truths=truths,
+            real=real,
+            scores=scores or (),
+            only=only or (),
+            sample=sample,
+            workers=workers,
+            watch=watch,
         )
     match form:
         case Format.CSV:

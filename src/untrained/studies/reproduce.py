@@ -65,7 +65,8 @@ class Reproduction:
         names = [name for name in self.frame.columns if name not in ("paper", "table", "truth", "missing")]
         published = {table.name: table for table in published_tables(self.paper)}
         lines = [f"# The tables of {self.paper}, made again"]
-        for name, table in published.items():
+        for name in self.protocols:
+            table = published[name]
             rows = self.frame.filter(pl.col("table") == name)
             lines += ["", f"## {name}", "", f"Published: {table.source}; {table.protocol}.", ""]
             lines += [self.protocols[name], "", f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
@@ -81,6 +82,7 @@ def reproduce(
     truths: Given | None = None,
     real: str | Batch | None = None,
     scores: Sequence[Path | str] = (),
+    only: Sequence[str] = (),
     sample: int | None = None,
     workers: int | None = None,
     watch: Watch | None = None,
@@ -95,13 +97,14 @@ def reproduce(
         real: real images, of which the first 256 are used (16 for EZNAS); a file, a named batch, or a batch. Without,
             the spaces' own made-up images stand in for them, and that is said.
         scores: run folders with scores of rivals, or of what takes long.
+        only: names of the tables to make, or parts of names, whatever their case; all if none is given.
         sample: how many architectures of each truth to draw, for a first look.
         workers: as in `score`.
         watch: told what is made next, returns what is told of its progress.
 
     Raises:
-        UntrainedError: an unknown paper or truth, or a folder of something else. Data that is not here is no error but
-            a reason in the table.
+        UntrainedError: an unknown paper, table or truth, or a folder of something else. Data that is not here is no
+            error but a reason in the table.
     """
     tables = published_tables(paper)
     given = dict(truths or {})
@@ -110,11 +113,15 @@ def reproduce(
         if name not in known:
             raise UnknownNameError.among("truth", name, known, f"The tables of {paper} need: {', '.join(known)}.")
     folder = Path(out)
+    chosen = named_tables(tables, only) if only else tables
+    if not chosen:
+        named = "; ".join(table.name for table in tables)
+        raise UnknownNameError(f"no table of {paper} is named like {', '.join(only)}. There are: {named}.")
     _open(folder, paper)
     made: dict[str, StudyResult] = {}
     rows: list[dict[str, Any]] = []
     protocols = {}
-    for table in tables:
+    for table in chosen:
         try:
             truth, called = truth_of(table, given)
             space = find_space(table.space)
@@ -136,6 +143,16 @@ def reproduce(
     write_frame(folder / "reproduce.parquet", found.frame)
     write_bytes(folder / "reproduce.md", found.markdown().encode())
     return found
+
+
+def named_tables(tables: Sequence[PublishedTable], names: Sequence[str]) -> list[PublishedTable]:
+    """Those that are called so, or of a name that none has those that have it in theirs."""
+    whole = {table.name.lower() for table in tables}
+    asked = {name.lower() for name in names}
+    parts = asked - whole
+    return [
+        table for table in tables if table.name.lower() in asked or any(part in table.name.lower() for part in parts)
+    ]
 
 
 def truth_of(table: PublishedTable, given: Given) -> tuple[Truth, str]:
