@@ -75,11 +75,13 @@ _SHORT = {  # headings that fit a terminal
 
 
 def printed(frame: pl.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows for a terminal: no intervals, no proxy where the setting or the heading says it already."""
+    """Headings and rows for a terminal: no intervals, and nothing that the heading or the setting says already."""
     frame = with_published(frame)
     names = [name for name in shown(frame) if name not in HEAD[:2]]
     if "proxy" in names and (frame["proxy"].n_unique() == 1 or {"low", "high"} <= set(names)):
         names.remove("proxy")
+    if frame["subset"].n_unique() == 1:
+        names.remove("subset")
     bare = [{k: v for k, v in row.items() if k in names} for row in frame.iter_rows(named=True)]
     return [_SHORT.get(name, name) for name in names], [[cell(row, name) for name in names] for row in bare]
 
