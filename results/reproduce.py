@@ -24,6 +24,7 @@ import numpy as np
 from untrained.batches import make_batch
 from untrained.batches.images import IMAGE_SETS, normalise
 from untrained.spaces import SPACES
+from untrained.studies.published import published_tables
 from untrained.studies.reproduce import reproduce
 from untrained.tables import Truth
 from untrained.types import Batch
@@ -64,7 +65,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--paper", choices=TRUTHS, action="append", help="both if not given")
     parser.add_argument("--scores", type=Path, action="append", default=[])
-    parser.add_argument("--only", action="append", default=[], help="part of a table's name")
+    parser.add_argument("--only", action="append", default=[], help="name of a table, or part of one")
     parser.add_argument("--sample", type=int, help="a first look")
     parser.add_argument("--workers", type=int)
     parser.add_argument("--runs", type=Path, default=Path("runs/reproduce"))
@@ -84,7 +85,11 @@ def main() -> None:
         )
         print()
         found.frame.write_csv(arguments.out / f"reproduce_{paper}.csv", float_precision=4)
-        text = found.markdown().replace("\n\n## ", "\n\nMade by `python results/reproduce.py FOLDER`.\n\n## ", 1)
+        made = set(found.frame["table"].to_list())
+        left = "; ".join(table.name for table in published_tables(paper) if table.name not in made)
+        note = "Made by `python results/reproduce.py FOLDER`."
+        note += f" Not made yet, since they take long (`--only NAME`): {left}." if left else ""
+        text = found.markdown().replace("\n\n## ", f"\n\n{note}\n\n## ", 1)
         (arguments.out / f"reproduce_{paper}.md").write_text(text, encoding="utf-8")
         print(text)
 
