@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from examples_code import section
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError, UntrainedError
 from untrained.tables import TABLES, Table, Truth, TruthColumn, load_truth
 from untrained.tables.csv_file import read_csv
 
 CELL = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 def write(path: Path, text: str) -> str:
@@ -233,9 +233,8 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory: pytest.Temp
 
 
 def test_the_page_on_adding_a_table_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = re.findall(r"```python\n(.*?)```", (DOCS / "add_a_table.md").read_text(), re.DOTALL)[0]
     scope: dict[str, object] = {"__name__": "page"}
-    exec(code, scope)
+    exec(section("09_add_a_table.py", "table"), scope)
     table = scope["TABLE"]
     assert isinstance(table, Table)
     write(tmp_path / "my_results.json", '{"a": {"1": 91.5, "2": 92.5}, "b": {"1": 80.0}}')

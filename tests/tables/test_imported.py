@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from examples_code import section
 from official import TinyTable, accuracies, entry_text, names, official, sha256, tiny_file
 from untrained.errors import BadInputError, DataMissingError, UnknownNameError
 from untrained.files.cache import cache_folder, parquet_path
@@ -505,11 +506,10 @@ def test_two_imports_at_the_same_time_leave_one_whole(
 def test_the_page_on_a_table_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, register: Any) -> None:
     page = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
     manifest = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0]
-    code = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
     with official(monkeypatch, register, tmp_path, manifest):
         scope: dict[str, Any] = {"__name__": "page", "__file__": str(tmp_path / "my_results.py")}
         monkeypatch.setitem(sys.modules, "page", type(sys)("page"))
-        exec(code, scope)
+        exec(section("10_add_an_official_file.py", "table"), scope)
         assert scope["MANIFEST"] == tmp_path / "manifest.toml"
         register(TABLES, "my_results", scope["TABLE"])
         (tmp_path / "my_results.json").write_text('{"a": {"1": 91.5, "2": 92.5}, "b": {"1": 80.0}}')
