@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import untrained
+from untrained.programs.operators import OPERATORS
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -35,7 +36,17 @@ def test_the_example_runs_in_a_process_of_its_own(path, tmp_path):
     assert done.stdout.strip()
 
 
+@pytest.fixture
+def operators_as_they_were():
+    """An operator that an example adds is there for the rest of its process; other tests are in the same."""
+    before = dict(OPERATORS)
+    yield
+    OPERATORS.clear()
+    OPERATORS.update(before)
+
+
 @pytest.mark.parametrize("path", FAST[1:], ids=name)
+@pytest.mark.usefixtures("operators_as_they_were")
 def test_the_example_runs(path, in_folder, capsys):
     runpy.run_path(str(path), run_name="__main__")
     assert capsys.readouterr().out.strip()
