@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn import NAN, SPACE, TEXTS, compared, points
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -43,6 +43,9 @@ def test_labels_say_how_many_and_the_coverage() -> None:
 
 
 @settings(max_examples=8)
+@example([(NAN, False), (2.3e-308, True), (NAN, False)], False)
+@example([(NAN, False), (2.3e-308, True), (-2.3e-308, True)], True)
+@example([(NAN, True), (3e-200, True), (-5.0, True), (4.9e-324, True)], True)
 @given(st.lists(st.tuples(st.floats(-5, 5) | st.just(NAN), st.booleans()), min_size=3, max_size=40), st.booleans())
 def test_points_and_undefined_marks_are_all_that_were_scored(rows: list[tuple[float, bool]], log: bool) -> None:
     score, scored = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])

@@ -5,7 +5,7 @@ those of evolution. All return a figure, which `figure_style.save` writes.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.collections import PathCollection
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
+
+_SMALLEST: Final = 1e-200
+"""What is closer to 0 counts as 0 in logarithms and colours: scales of matplotlib leave float64 where it ends."""
 
 Floats = NDArray[np.float64]
 Marked = Mapping[str, Sequence[str]]
@@ -240,13 +243,17 @@ def _shade(comparison: Comparison, proxy: str, colour: str | None) -> "tuple[Flo
         return None, None
     if colour not in comparison.values:
         raise BadInputError(f"no scores of {colour} to colour by; there are {', '.join(comparison.values)}.")
-    values = comparison.values[colour][comparison.scored[proxy]]
+    values = _without_dust(comparison.values[colour][comparison.scored[proxy]])
     known = values[np.isfinite(values)]
     if not len(known) or not known.any():
         return None, None
     if known.min() < 0:
         return values, Normalize(*_apart(known.min(), known.max()))
     return np.where(values > 0, values, np.nan), LogNorm(*_apart(known[known > 0].min(), known.max()))
+
+
+def _without_dust(values: Floats) -> Floats:
+    return np.where(np.abs(values) < _SMALLEST, 0.0, values)
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
@@ -303,6 +310,7 @@ def _ring(axes: "Axes", x: Floats, y: Floats, chosen: NDArray[np.bool_], rings: 
 
 def _logarithmic(axes: "Axes", score: Floats, proxy: str) -> str:
     """Make the axis of scores logarithmic; returns what the label has to say of it."""
+    score = _without_dust(score)
     size = np.abs(score[score != 0])
     if not len(size):
         raise BadInputError(f"no score of {proxy} differs from 0: a logarithmic axis has nothing to show.")
