@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from untrained.evolve.run import Step
     from untrained.report.discovery import Discovery
-    from untrained.report.search_worlds import Terminals
+    from untrained.report.discovery_worlds import Terminals
     from untrained.types import Progress
 
 _SHOWN = 12
@@ -192,7 +192,7 @@ def evolve(
         )
     finally:
         screen.stop()
-    from untrained.report import search_shown as show
+    from untrained.report import discovery_shown as show
 
     match form:
         case Format.CSV:
@@ -205,7 +205,7 @@ def evolve(
 
 def _print(found: "Discovery") -> None:
     from untrained.report import console as board_shown
-    from untrained.report import search_shown as show
+    from untrained.report import discovery_shown as show
 
     stdout = console()
     put(stdout, *show.parts(found))
@@ -227,7 +227,7 @@ def _terminals(
     cache: Path | None,
     cache_gb: float,
 ) -> "Terminals":
-    from untrained.report.search_worlds import LayerTerminals, Width1Terminals, need_evolve
+    from untrained.report.discovery_worlds import LayerTerminals, Width1Terminals, need_evolve
 
     need_evolve()
     if reads is Reads.WIDTH1:
@@ -262,7 +262,7 @@ class _Screen:
         """A generation has ended."""
         from rich.live import Live
 
-        from untrained.report.search_shown import steps_table
+        from untrained.report.discovery_shown import steps_table
 
         if not self._err.is_terminal:
             return

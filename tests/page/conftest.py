@@ -9,7 +9,7 @@ import pytest
 
 from untrained import bank, discover, run_search, score, study
 from untrained.evolve.presets import preset
-from untrained.report.search_worlds import Width1Terminals
+from untrained.report.discovery_worlds import Width1Terminals
 from untrained.spaces import SPACES
 from untrained.tables import Truth
 

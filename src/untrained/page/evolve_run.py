@@ -30,14 +30,14 @@ from untrained.page.score_run import ScoreRun, read_score_run
 from untrained.page.stored import same_space
 from untrained.proxies.champion import Champion, bound_champion, read_champion
 from untrained.report.discovery import CHAMPION, KIND, RANDOM
+from untrained.report.discovery_shown import about_champion
+from untrained.report.discovery_worlds import need_evolve
 from untrained.report.formulas import is_long, short
-from untrained.report.search_shown import about_champion
-from untrained.report.search_worlds import need_evolve
 from untrained.spaces import Space
 
 if TYPE_CHECKING:
     from untrained.evolve.run import Found
-    from untrained.report.search_figures import Course
+    from untrained.report.discovery_figures import Course
 
 _SHOWN: Final = 10
 _TEXT: Final = 1500  # characters of a program
@@ -174,7 +174,7 @@ def _judgement(stored: Mapping[str, Any]) -> Section:
 
 def _search(found: StoredDiscovery) -> Section:
     from untrained.evolve.run import read_history
-    from untrained.report.search_figures import course, pareto_front
+    from untrained.report.discovery_figures import course, pareto_front
 
     hall = found.found.candidates
     history = read_history(found.folder / "search")

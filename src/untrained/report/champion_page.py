@@ -9,10 +9,10 @@ from untrained.engine.folder import write_bytes, write_json
 from untrained.evolve.run import read_history
 from untrained.programs.export import python_source
 from untrained.report.console import interval
+from untrained.report.discovery_figures import course, draw_course, draw_front, draw_sizes
+from untrained.report.discovery_shown import about_champion, judged_dict, sentences, taus
 from untrained.report.figure_style import save
 from untrained.report.formulas import formula, is_long, latex_file, short
-from untrained.report.search_figures import course, draw_course, draw_front, draw_sizes
-from untrained.report.search_shown import about_champion, judged_dict, sentences, taus
 
 if TYPE_CHECKING:
     from untrained.report.discovery import Discovery, Judged

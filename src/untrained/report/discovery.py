@@ -29,9 +29,7 @@ from untrained.programs.operators import operator_set
 from untrained.proxies import parse_proxies
 from untrained.proxies.champion import Champion, Fitness, Splits, bound_champion, champion_text
 from untrained.report.compare import join
-from untrained.report.labelled import Field, labelled_field
-from untrained.report.leaderboard import Board, board
-from untrained.report.search_worlds import (
+from untrained.report.discovery_worlds import (
     WIDTH1,
     Opened,
     Terminals,
@@ -39,6 +37,8 @@ from untrained.report.search_worlds import (
     Width1Terminals,
     need_evolve,
 )
+from untrained.report.labelled import Field, labelled_field
+from untrained.report.leaderboard import Board, board
 from untrained.spaces import Space, find_space
 from untrained.stats import PairedTest, paired_kendall, undefined_last
 from untrained.tables import Truth, load_truth

@@ -1,6 +1,6 @@
 """Figures of one proxy against truth: score by accuracy, rank by rank, and the best architectures drawn.
 
-`setting_figures` has those of tables of settings, `proxy_figures` those with a line for each proxy, `search_figures`
+`setting_figures` has those of tables of settings, `proxy_figures` those with a line for each proxy, `discovery_figures`
 those of evolution. All return a figure, which `figure_style.save` writes.
 """
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from untrained.engine.folder import write_frame, write_json
 from untrained.errors import BadInputError
-from untrained.report.search_asked import Objective, Reader, ReadyScores, known_truth, loaded, named
+from untrained.report.searching_asked import Objective, Reader, ReadyScores, known_truth, loaded, named
 from untrained.search import BoundSearcher, parse_searcher
 from untrained.search.base import Floats
 from untrained.search.curves import best_so_far, by_round, of_best_so_far, summary, volume_so_far

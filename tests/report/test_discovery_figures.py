@@ -8,8 +8,8 @@ import polars as pl
 from untrained.evolve.choose import Candidate
 from untrained.evolve.worlds import Evaluation
 from untrained.programs.program import parse_program
+from untrained.report.discovery_figures import course, draw_course, draw_front, draw_sizes, pareto_front
 from untrained.report.figure_style import save
-from untrained.report.search_figures import course, draw_course, draw_front, draw_sizes, pareto_front
 from untrained.types import Status
 
 ROWS = [  # generation, size, fitness, status
